@@ -63,7 +63,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised), "timeout" or "limit"."""
+    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised), "timeout" or "limit".
+
+    activation_threshold: what a new maximum is measured against once tools.dataset_exemplars was called
+    (the mean activation of the exemplars), None before.
+    """
 
     type: ClassVar[str] = "experiment"
     turn: int
@@ -72,6 +76,7 @@ class Experiment:
     error: str = ""
     stdout: str = ""
     log: list[LogEntry] = field(default_factory=list)
+    activation_threshold: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""The experiments' API: its text for the prompt, and its methods for the sandbox, both taken from the code itself."""
+
+import inspect
+import textwrap
+from collections.abc import Collection
+
+from .system import System
+from .tools import Tools
+
+_OBJECTS: dict[str, type] = {"system": System, "tools": Tools}
+
+
+def api_methods(removed: Collection[str] = ()) -> dict[str, list[str]]:
+    """Public methods by object name, without the removed ones (for ablations), in the order of their definition."""
+    return {
+        name: [
+            method
+            for method, value in vars(cls).items()
+            if inspect.iscoroutinefunction(value) and not method.startswith("_") and method not in removed
+        ]
+        for name, cls in _OBJECTS.items()
+    }
+
+
+def api_text(removed: Collection[str] = ()) -> str:
+    """What the backbone reads about `system` and `tools`: signatures and docstrings as the code has them."""
+    blocks = []
+    for name, methods in api_methods(removed).items():
+        cls = _OBJECTS[name]
+        lines = [f"class {cls.__name__}:  # your object: {name}", f'    """{inspect.getdoc(cls)}"""']
+        for method in methods:
+            function = getattr(cls, method)
+            signature = str(inspect.signature(function)).replace("PIL.Image.Image", "Image")
+            for qualified in (cls.__module__, System.__module__):
+                signature = signature.replace(f"{qualified}.", "")
+            doc = textwrap.indent(inspect.getdoc(function) or "", " " * 8).strip()
+            lines += ["", f"    def {method}{signature}:", f'        """{doc}"""']
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)

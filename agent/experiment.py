@@ -1,0 +1,198 @@
+"""The experiment loop: one unit's dialogue between a backbone and the sandbox, and many of them at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import ExperimentError, UserError
+from ..models.targets import Unit
+from ..prompts.system import SYSTEM_PROMPT
+from ..prompts.tasks import LAST_TURN, TASKS
+from .api import api_methods, api_text
+from .backbones.base import Backbone
+from .dialogue import messages
+from .replies import parse_reply
+from .sandbox.supervisor import Limits, Sandbox
+from .services import Services
+from .system import System
+from .tools import Tools, derive_seed
+from .transcript import (
+    Conclusion,
+    Experiment,
+    Failure,
+    Notice,
+    Reply,
+    Start,
+    Transcript,
+    unit_directory,
+)
+
+TURNS = 12
+"""Experiments after which a final answer is asked for."""
+FINAL_ATTEMPTS = 2
+"""Replies that may be spent on the final answer before the unit is given up."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the outcome of a run depends on, beside target, unit and backbone."""
+
+    task: str = "neuron-description"
+    turns: int = TURNS
+    seed: int = 0
+    removed_tools: tuple[str, ...] = ()
+    sandbox: str = "bubblewrap"
+    limits: Limits = field(default_factory=Limits)
+
+
+Progress = Callable[[Unit, Transcript], None]
+"""Called after every record: for live display."""
+
+
+class UnitRun:
+    """One unit's experiment. Its state is the transcript: a new UnitRun on an old file goes on where it stood."""
+
+    def __init__(
+        self, unit: Unit, backbone: Backbone, services: Services, settings: Settings, run: Path, progress: Progress
+    ) -> None:
+        self.unit, self.backbone, self.services, self.settings = unit, backbone, services, settings
+        self.transcript = Transcript(unit_directory(run, str(unit)) / "transcript.jsonl")
+        self._progress = progress
+        methods = api_methods(settings.removed_tools)
+        self._methods = {f"{name}.{method}" for name, entries in methods.items() for method in entries}
+        self._sandbox = Sandbox(mode=settings.sandbox, limits=settings.limits, api=methods)
+
+    def _append(self, record: Any) -> None:
+        self.transcript.append(record)
+        self._progress(self.unit, self.transcript)
+
+    async def run(self) -> Transcript:
+        """Go on until a conclusion or a failure. Raises UserError for what only a person can mend."""
+        start = self._start()
+        if not self.transcript.records:
+            self._append(start)
+        elif self.transcript.records[0] != start:
+            raise UserError(
+                f"{self.transcript.path} was written with other settings ({_difference(self.transcript.records[0], start)}): "
+                "give the same options as then, or another --out directory."
+            )
+        while self.transcript.end is None:
+            if isinstance(self.transcript.records[-1], Reply):
+                await self._act(self.transcript.records[-1])
+            else:
+                await self._ask()
+        return self.transcript
+
+    def _start(self) -> Start:
+        settings = self.settings
+        system_prompt = SYSTEM_PROMPT.format(
+            api=api_text(settings.removed_tools), wall_s=settings.limits.wall_s, calls=settings.limits.calls
+        )
+        return Start(
+            unit=str(self.unit),
+            target=self.unit.target,
+            layer=self.unit.layer,
+            index=self.unit.index,
+            backbone=self.backbone.name,
+            task=settings.task,
+            seed=settings.seed,
+            turns=settings.turns,
+            system_prompt=system_prompt,
+            task_prompt=TASKS[settings.task],
+            settings={
+                "removed_tools": list(settings.removed_tools),
+                "target_fingerprint": self.services.target.fingerprint,
+                "index": self.services.index.fingerprint,
+            },
+        )
+
+    def _stream(self, turn: int) -> str:
+        return f"{self.settings.seed}/{self.unit}/{turn}"
+
+    async def _ask(self) -> None:
+        """Get the next reply; once the turns are used up, ask for the final answer first."""
+        replies = sum(1 for _ in self.transcript.of(Reply))
+        if replies >= self.settings.turns + FINAL_ATTEMPTS:
+            self._append(Failure(replies, "no final answer was given when it was asked for"))
+            return
+        last = self.transcript.records[-1]
+        if replies >= self.settings.turns and not (isinstance(last, Notice) and last.kind == "last-turn"):
+            self._append(Notice(replies, "last-turn", LAST_TURN))
+        dialogue = messages(self.transcript.records, self.services.images)
+        text = await self.backbone.reply(dialogue, derive_seed(f"{self._stream(replies + 1)}/reply"))
+        self._append(Reply(replies + 1, text))
+
+    async def _act(self, reply: Reply) -> None:
+        """Turn a reply into an experiment, a conclusion, or a notice that says what to mend."""
+        forced = reply.turn > self.settings.turns
+        try:
+            parsed = parse_reply(reply.text)
+        except ExperimentError as error:
+            self._append(Notice(reply.turn, "unreadable-reply", str(error)))
+            return
+        if parsed.code is None:
+            self._append(Conclusion(reply.turn, parsed.description, parsed.labels, forced))
+        elif forced:
+            self._append(Notice(reply.turn, "code-after-last-turn", "There are no experiments left; your code was not run."))
+        else:
+            self._append(await self._experiment(reply.turn, parsed.code))
+
+    async def _experiment(self, turn: int, code: str) -> Experiment:
+        thresholds = [record.activation_threshold for record in self.transcript.of(Experiment)]
+        system = System(self.services, self.unit)
+        tools = Tools(self.services, self.unit, self._stream(turn), thresholds[-1] if thresholds else None)
+        objects = {"system": system, "tools": tools}
+
+        async def handle(method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+            if method not in self._methods:
+                raise ExperimentError(f"There is no {method}.")
+            name, _, attribute = method.partition(".")
+            call: Callable[..., Awaitable[Any]] = getattr(objects[name], attribute)
+            try:
+                pending = call(*args, **kwargs)
+            except TypeError as error:
+                raise ExperimentError(f"{method}: {str(error).partition('.')[2] or error}") from None
+            return await pending
+
+        outcome = await self._sandbox.run(code, handle)
+        return Experiment(turn, code, outcome.outcome, outcome.error, outcome.stdout, tools.logged, tools.threshold)
+
+
+def _difference(old: Any, new: Any) -> str:
+    names = [name for name in vars(new) if getattr(old, name, None) != getattr(new, name)]
+    return ", ".join(names)
+
+
+async def run_units(
+    units: Sequence[Unit],
+    backbone: Backbone,
+    services: Services,
+    settings: Settings,
+    run: Path,
+    jobs: int,
+    progress: Progress = lambda unit, transcript: None,
+) -> list[Transcript]:
+    """All units, at most `jobs` at a time. A unit that fails costs itself: its transcript ends with a Failure.
+
+    UserError (no sandbox, no weights) ends the whole run; finished and half-finished units keep their transcripts.
+    """
+    gate = asyncio.Semaphore(jobs)
+
+    async def one(unit: Unit) -> Transcript:
+        async with gate:
+            unit_run = UnitRun(unit, backbone, services, settings, run, progress)
+            try:
+                return await unit_run.run()
+            except UserError:
+                raise
+            except Exception as error:  # one unit's trouble must not cost the others: it is named in the report
+                turn = sum(1 for _ in unit_run.transcript.of(Reply))
+                unit_run.transcript.append(Failure(turn, f"{type(error).__name__}: {error}"))
+                progress(unit, unit_run.transcript)
+                return unit_run.transcript
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(unit)) for unit in units]
+    return [task.result() for task in tasks]
