@@ -1,0 +1,127 @@
+"""The scripted experimenter: a backbone without a language model.
+
+It reads only the text of the dialogue, holds explicit hypotheses about the unit, and chooses experiments that tell them apart:
+exemplars, a broad sweep, the leading concepts in changing company, the images on which the best hypotheses disagree, and
+edits of one factor at a time. It is named "scripted" wherever it appears.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ....models.testbed.vocabulary import GROUPS
+from ..base import Message
+from . import design, write
+from .evidence import Evidence, read
+from .hypotheses import CONCEPTS, SPACE, Fit, Hypothesis, fit
+
+ROUNDS = 4
+"""Rounds of telling the best hypotheses apart before it concludes anyway."""
+MARGIN = 6.0
+"""Nats by which the best hypothesis must lead the next to conclude early: odds of about 400 to 1."""
+
+
+class ScriptedBackbone:
+    """Implements `Backbone`. Stateless: the reply is a function of the messages and the seed."""
+
+    name = "scripted"
+
+    async def reply(self, messages: Sequence[Message], seed: int) -> str:
+        """The next experiment, or the conclusion."""
+        evidence = read(messages)
+        if "exemplars" not in evidence.steps:
+            return write.experiment_reply(
+                write.hypothesis_list(None),
+                "I begin with the images of the dataset that activate the unit most.",
+                write.exemplar_code(),
+            )
+        if not evidence.observations and not evidence.exemplars and len(evidence.steps) > 1:
+            return _nothing_found()
+        current = fit(evidence)
+        if evidence.last_turn or _settled(evidence, current):
+            return _conclude(evidence, current)
+        remark, code = _next_experiment(evidence, current, seed)
+        return write.experiment_reply(write.hypothesis_list(current), remark, code)
+
+
+def _next_experiment(evidence: Evidence, current: Fit, seed: int) -> tuple[str, str]:
+    """What to do next, and why."""
+    designer = design.Designer(seed)
+    done = [step.partition("-")[0] for step in evidence.steps]
+    if "screen" not in done:
+        settings = design.screen(designer)
+        return _plan("screen", "Next, a broad sweep: does anything else activate the unit?", settings, evidence)
+    if "focus" not in done:
+        settings = design.focus(designer, _leading_concepts(current))
+        return _plan("focus", "Now the leading concepts, each in changing company.", settings, evidence)
+    rounds = done.count("discriminate")
+    if rounds > done.count("edit"):
+        best = SPACE[current.best(1)[0]]
+        pairs = design.edits(designer, best)
+        remark = f"I edit images in which '{best.label}' holds, one factor at a time: what makes the activation drop?"
+        return remark, write.edit_code(f"edit-{rounds}", pairs[: _allowed(len(pairs), evidence)])
+    settings = design.discriminate(designer, current)
+    remark = "These images should tell the best hypotheses apart, counter-examples included."
+    return _plan(f"discriminate-{rounds + 1}", remark, settings, evidence)
+
+
+def _plan(step: str, remark: str, settings: list[design.Setting], evidence: Evidence) -> tuple[str, str]:
+    return remark, write.image_code(step, settings[: _allowed(len(settings), evidence)])
+
+
+def _allowed(count: int, evidence: Evidence) -> int:
+    """After an experiment that failed, a smaller one."""
+    return max(4, count // 3) if evidence.last_error else count
+
+
+def _leading_concepts(current: Fit, count: int = 6) -> list[str]:
+    """Concepts by the weight of the hypotheses that rest on them, the most important first."""
+    weight: dict[str, float] = {}
+    for rank, i in enumerate(current.best(60)):
+        hypothesis = SPACE[i]
+        weight[hypothesis.a] = weight.get(hypothesis.a, 0.0) + 1.0 / (1 + rank)
+        if hypothesis.b:
+            weight[hypothesis.b] = weight.get(hypothesis.b, 0.0) + 0.5 / (1 + rank)
+    ranked = sorted(weight, key=lambda concept: (-weight[concept], CONCEPTS.index(concept)))
+    return ranked[:count]
+
+
+def _settled(evidence: Evidence, current: Fit) -> bool:
+    """Whether the best hypothesis was tested by edits and leads clearly, or the rounds are used up."""
+    rounds = sum(step.startswith("edit") for step in evidence.steps)
+    if rounds >= ROUNDS:
+        return True
+    first, second = current.best(2)
+    return rounds >= 1 and bool(current.score[first] - current.score[second] >= MARGIN)
+
+
+def _conclude(evidence: Evidence, current: Fit) -> str:
+    best = current.best(1)[0]
+    hypothesis = SPACE[best]
+    high, low, count = current.high[best], current.low[best], int(current.count[best])
+    runner_up = SPACE[current.best(2)[1]]
+    description = (
+        f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made for it, the mean activation "
+        f"was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. The next best explanation was '{runner_up.label}'."
+    )
+    if not evidence.observations or not np.isfinite(high) or high <= low:
+        description = f"The exemplars show {_in_words(hypothesis)}; no experiment confirmed it."
+    return write.conclusion_reply(write.hypothesis_list(current), description, hypothesis)
+
+
+def _in_words(hypothesis: Hypothesis) -> str:
+    def words(concept: str) -> str:
+        return f"{concept} ({', '.join(GROUPS[concept][1])})" if concept in GROUPS else concept
+
+    if hypothesis.kind == "or":
+        return f"{words(hypothesis.a)} OR {words(hypothesis.b)}"
+    if hypothesis.kind == "given":
+        return f"{words(hypothesis.a)}, but only when {words(hypothesis.b)} is also in the image"
+    return words(hypothesis.a)
+
+
+def _nothing_found() -> str:
+    return (
+        "[HYPOTHESIS LIST]:\nHypothesis_1: nothing activates this unit\n\n"
+        "[DESCRIPTION]: Neither the dataset nor the images that were made activated the unit.\n[LABEL]: no visual concept found\n"
+    )
