@@ -29,7 +29,7 @@ test: setup check ## Run the checks, then every test
 # mypy wants a folder that is called like the package; the checkout may be called anything, so it is given a link.
 check: setup ## Lint, format, types and the rule of which room may import which
 	@$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
+	$(BIN)/ruff format --check --output-format concise . || { echo "Run 'make format'."; exit 1; }
 	mkdir -p $(VENV)/src
 	ln -sfn ../.. $(VENV)/src/maia
 	(cd $(VENV)/src && ../bin/mypy --config-file ../../pyproject.toml -p maia)

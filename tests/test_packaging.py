@@ -154,11 +154,13 @@ def test_every_module_of_the_wheel_can_be_found(room: str, installed: Path, tmp_
 def test_kernels_of_hugging_face_is_not_shadowed(place: str, tmp_path: Path) -> None:
     """Our room of that name has no __init__.py, so the installed library wins even from the root of the checkout."""
     cwd = ROOT if place == "the checkout" else tmp_path
-    origin, get_kernel, ours = evaluate(  # type: ignore[misc]
+    found = evaluate(
         "[kernels.__file__, callable(kernels.get_kernel), list(importlib.import_module('maia.kernels').__path__)]",
         cwd=cwd,
         imports="importlib, maia, kernels",
     )
+    assert isinstance(found, list)
+    origin, get_kernel, ours = found
     assert "site-packages" in Path(origin).parts and get_kernel
     assert any(Path(path).resolve() == ROOT / "kernels" for path in ours)
 
