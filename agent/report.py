@@ -1,0 +1,246 @@
+"""The report: one HTML page for a run that holds everything it shows and asks the network for nothing.
+
+`build_report` writes RUN/report.html; `summary_table` is the same overview for the terminal. Both show a run as far as
+it is: units may be unfinished, failed or unscored. Text that a model wrote is escaped everywhere; a Content-Security-
+Policy admits only the page's own style sheets and script (by their hashes) and pictures within the page.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from rich.table import Table
+from rich.text import Text
+
+from .report_data import METHODS, RunData, UnitRun, load_run
+from .report_parts import (
+    Pictures,
+    Turn,
+    activation_range,
+    anchors,
+    clean,
+    fact,
+    highlight_python,
+    hypothesis_items,
+    log_rows,
+    read_asset,
+    turns_of,
+)
+from .report_plots import (
+    activation_bar,
+    axis_over,
+    digits_for,
+    interval_plot,
+    number,
+    score_plot,
+    spread_plot,
+)
+from .transcript import ImageStore, write_whole
+
+TESTBED_CAVEAT = "Scores say: predicts activation in this rendered world."
+SCRIPTED = "scripted"
+"""Name of the backbone that is a program; the page says so."""
+THUMBNAILS = 5
+"""Pictures of a unit in the overview table."""
+
+
+@dataclass(frozen=True)
+class UnitView:
+    """A unit with what the template needs beside its data."""
+
+    run: UnitRun
+    anchor: str
+    turns: list[Turn]
+    low: float
+    high: float
+
+    @property
+    def p95(self) -> float | None:
+        return self.run.score.p95 if self.run.score else None
+
+    @property
+    def digits(self) -> int:
+        """Decimals for this unit's activations."""
+        return digits_for(max(self.high, -self.low))
+
+    def bar(self, value: float | None) -> Markup:
+        return activation_bar(value, self.low, self.high, self.p95)
+
+    def activation(self, value: float | None) -> str:
+        return number(value, self.digits)
+
+    def mean(self, values: list[float | None]) -> str:
+        """Mean of those that are finite."""
+        finite = [value for value in values if value is not None]
+        return self.activation(sum(finite) / len(finite) if finite else None)
+
+    @property
+    def top(self) -> list[tuple[str, float | None, str]]:
+        """The strongest pictures of the first log entry: (image id, activation, title)."""
+        if self.run.first_entry is None:
+            return []
+        rows = log_rows(self.run.first_entry)
+        rows.sort(key=lambda row: float("-inf") if row[1] is None else row[1], reverse=True)
+        return rows[:THUMBNAILS]
+
+
+def build_report(run: Path) -> Path:
+    """Write RUN/report.html, whole or not at all, and return its path.
+
+    run: a run's directory; only report.html in it is written. What is missing or damaged (pictures, transcripts,
+    scores) is left out and named on the page. Raises UserError if there is no run.json.
+    """
+    page = render_report(load_run(run))
+    path = run / "report.html"
+    write_whole(path, page.encode("utf-8"))
+    return path
+
+
+def render_report(data: RunData) -> str:
+    """The page's HTML; reads the run's pictures, writes nothing."""
+    pictures = Pictures(ImageStore(data.path / "images"))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+    )
+    environment.globals.update(
+        use=pictures.use,
+        number=number,
+        score_plot=score_plot,
+        interval_plot=interval_plot,
+        spread_plot=spread_plot,
+        highlight=highlight_python,
+        hypothesis_items=hypothesis_items,
+        log_rows=log_rows,
+        METHODS=METHODS,
+        dumps=_dumps,
+    )
+    units = [
+        UnitView(unit, anchor, turns_of(unit), *activation_range(unit))
+        for unit, anchor in zip(data.units, anchors(unit.name for unit in data.units), strict=True)
+    ]
+    # The body comes first: it decides which pictures the head embeds and which are missing.
+    template = environment.get_template("report_template.html.j2")
+    context = _context(data, units)
+    main = Markup(environment.get_template("report_units.html.j2").render(context))
+    style, script = Markup(read_asset("report.css")), Markup(read_asset("report.js"))
+    picture_style = pictures.css()
+    return template.render(
+        context,
+        main=main,
+        style=style,
+        picture_style=picture_style,
+        script=script,
+        policy=_policy([style, picture_style], script),
+        problems=_problems(data, pictures),
+    )
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _policy(styles: list[str], script: str) -> Markup:
+    """A Content-Security-Policy: nothing from the network, no style or script but these."""
+    allowed = " ".join(_hash(style) for style in styles)
+    return Markup(
+        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
+
+
+def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
+    scored = [view.run.score for view in units if view.run.score]
+    spreads = {name: _scores_of(data, name) for name in METHODS}
+    ends: list[float | None] = []
+    for score in scored:
+        for method in score.methods.values():
+            ends += [method.over_p95_minus_median, *(score.normalised_interval(method) or ())]
+    judged = [score.truth_found for score in scored if score.truth is not None]
+    return {
+        "title": _title(data),
+        "facts": _facts(data),
+        "config": _dumps(data.config),
+        "caveat": TESTBED_CAVEAT if data.config.get("world") == "testbed" else None,
+        "scripted": data.config.get("backbone") == SCRIPTED,
+        "units": units,
+        "counts": _counts(data),
+        "scored": len(scored),
+        "spreads": spreads,
+        "means": {name: sum(values) / len(values) if values else None for name, values in spreads.items()},
+        "spread_axis": axis_over((value for values in spreads.values() for value in values), 8, 252),
+        "mini_axis": axis_over(ends, 6, 124),
+        "found": sum(found is True for found in judged),
+        "judged": len(judged),
+    }
+
+
+def _scores_of(data: RunData, method: str) -> list[float]:
+    entries = (unit.score.methods.get(method) for unit in data.units if unit.score)
+    values = (entry.over_p95_minus_median for entry in entries if entry is not None)
+    return [value for value in values if value is not None]
+
+
+def _title(data: RunData) -> str:
+    target = data.config.get("target")
+    if target is None:
+        target = list(dict.fromkeys(unit.start.target for unit in data.units if unit.start))
+    count = len(data.units)
+    return f"{count} unit{'' if count == 1 else 's'} of {fact(target) if target else 'an unnamed target'}"
+
+
+def _counts(data: RunData) -> str:
+    order = ("done", "failed", "unfinished", "not started", "damaged")
+    statuses = [unit.status for unit in data.units]
+    return ", ".join(f"{statuses.count(status)} {status}" for status in order if status in statuses) or "none"
+
+
+def _facts(data: RunData) -> list[tuple[str, str]]:
+    shown = ("target", "backbone", "dataset", "seed", "packs", "versions")
+    facts = [(key.capitalize(), fact(data.config[key])) for key in shown if key in data.config]
+    return [*facts[:2], ("Units", _counts(data)), *facts[2:]]
+
+
+def _problems(data: RunData, pictures: Pictures) -> list[str]:
+    problems = [*data.problems, *(f"{unit.name}: {text}" for unit in data.units for text in unit.problems)]
+    return problems + [f"picture {image}: {reason}" for image, reason in pictures.missing.items()]
+
+
+def summary_table(run: Path) -> Table:
+    """The overview for the terminal: unit, label, difference over p95 - p50 by method, truth, found.
+
+    Raises UserError if there is no run.json.
+    """
+    data = load_run(run)
+    table = Table(caption="score: mean activation on positive minus neutral prompts, over p95 − p50")
+    for heading in ("unit", "label"):
+        table.add_column(heading, overflow="fold")
+    for heading in METHODS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("truth", overflow="fold")
+    table.add_column("found")
+    for unit in data.units:
+        labels = " | ".join(unit.labels) if unit.status == "done" else f"({unit.status})"
+        methods = unit.score.methods if unit.score else {}
+        scores = [
+            number(methods[name].over_p95_minus_median if name in methods else None, sign=True) for name in METHODS
+        ]
+        truth = (unit.score.truth if unit.score else None) or ""
+        found = {True: "yes", False: "no", None: ""}[unit.score.truth_found if unit.score else None]
+        # Text, not str: a label with [brackets] is no markup.
+        table.add_row(*(Text(clean(cell)) for cell in (unit.name, labels, *scores, truth, found)))
+    return table
