@@ -1,7 +1,7 @@
 """The experiment loop: one unit's dialogue between a backbone and the sandbox, and many of them at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,9 @@ class UnitRun:
         if parsed.code is None:
             self._append(Conclusion(reply.turn, parsed.description, parsed.labels, forced))
         elif forced:
-            self._append(Notice(reply.turn, "code-after-last-turn", "There are no experiments left; your code was not run."))
+            self._append(
+                Notice(reply.turn, "code-after-last-turn", "There are no experiments left; your code was not run.")
+            )
         else:
             self._append(await self._experiment(reply.turn, parsed.code))
 
@@ -168,24 +170,26 @@ def _difference(old: Any, new: Any) -> str:
 async def run_units(
     units: Sequence[Unit],
     backbone: Backbone,
-    services: Services,
+    services: Mapping[str, Services],
     settings: Settings,
     run: Path,
     jobs: int,
     progress: Progress = lambda unit, transcript: None,
 ) -> list[Transcript]:
-    """All units, at most `jobs` at a time. A unit that fails costs itself: its transcript ends with a Failure.
+    """All units, at most `jobs` at a time. services: by the target's name.
 
-    UserError (no sandbox, no weights) ends the whole run; finished and half-finished units keep their transcripts.
+    A unit that fails costs itself: its transcript ends with a Failure. UserError (no sandbox, no weights, a
+    transcript of other settings) and OSError (a full disk) end the whole run; finished and half-finished units keep
+    their transcripts.
     """
     gate = asyncio.Semaphore(jobs)
 
     async def one(unit: Unit) -> Transcript:
         async with gate:
-            unit_run = UnitRun(unit, backbone, services, settings, run, progress)
+            unit_run = UnitRun(unit, backbone, services[unit.target], settings, run, progress)
             try:
                 return await unit_run.run()
-            except UserError:
+            except (UserError, OSError):
                 raise
             except Exception as error:  # one unit's trouble must not cost the others: it is named in the report
                 turn = sum(1 for _ in unit_run.transcript.of(Reply))
@@ -193,6 +197,9 @@ async def run_units(
                 progress(unit, unit_run.transcript)
                 return unit_run.transcript
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(unit)) for unit in units]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(unit)) for unit in units]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     return [task.result() for task in tasks]

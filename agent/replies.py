@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from ..models.errors import ExperimentError
 
 _HEADING = re.compile(
-    r"^[ \t>*#_]*\[[ \t]*(HYPOTHESIS LIST|CODE|DESCRIPTION|LABEL(?:[ \t]*\d{1,2})?|REASONING|BIAS)[ \t]*\][ \t*_]*:?[ \t*_]*",
+    r"^[ \t>*#_]*\[[ \t]*(HYPOTHESIS LIST|CODE|DESCRIPTION|LABEL(?:[ \t]*\d{1,2})?|REASONING|BIAS)[ \t]*\]"
+    r"[ \t*_]*:?[ \t*_]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
@@ -28,15 +29,15 @@ class ParsedReply:
 def parse_reply(text: str) -> ParsedReply:
     """The sections of a reply. Code wins over a conclusion in the same reply: its result was not seen yet.
 
-    Raises ExperimentError, written for the backbone, when there is neither code nor a label, when there
-    are several blocks of code, or when a section is empty.
+    Raises ExperimentError, written for the backbone, when there is neither code nor a label, when there are several
+    blocks of code, or when a section is empty.
     """
     sections = _sections(text)
     hypotheses = sections.get("HYPOTHESIS LIST", "")
     code = _code(sections["CODE"]) if "CODE" in sections else None
     if code is None and "CODE" not in sections and not any(name.startswith("LABEL") for name in sections):
         blocks = _FENCE.findall(text)
-        if len(blocks) == 1:
+        if len(blocks) == 1 and blocks[0].strip():
             code = blocks[0]
     if code is not None:
         return ParsedReply(hypotheses=hypotheses, code=code)
@@ -53,12 +54,15 @@ def parse_reply(text: str) -> ParsedReply:
 
 def _sections(text: str) -> dict[str, str]:
     """Bodies by heading in upper case. A heading that comes again keeps its last body, except CODE, which collects."""
-    found = list(_HEADING.finditer(text))
+    fences = [match.span(1) for match in _FENCE.finditer(text)]
+    # A heading inside a block of code is a text of the code.
+    found = [m for m in _HEADING.finditer(text) if not any(a <= m.start() < b for a, b in fences)]
+    ends = [match.start() for match in found[1:]] + [len(text)]
     sections: dict[str, str] = {}
-    for match, following in zip(found, [*found[1:], None], strict=True):
+    for match, end in zip(found, ends if found else [], strict=True):
         name = " ".join(match.group(1).upper().split())
         name = re.sub(r"LABEL ?(\d+)", r"LABEL \1", name)
-        body = text[match.end() : following.start() if following else len(text)].strip()
+        body = text[match.end() : end].strip()
         sections[name] = f"{sections[name]}\n{body}" if name == "CODE" and name in sections else body
     return sections
 

@@ -22,9 +22,9 @@ class System:
         """Measure the unit on images.
 
         images: PIL images, as the tools return them.
-        Returns (activations, masked_images), one of each for every image. An activation is the unit's maximum over all positions
-        of the image. A masked image keeps the region that activates the unit, darkens the rest and outlines the region; where
-        nothing activates the unit there is no outline and all is dark.
+        Returns (activations, masked_images), one of each for every image. An activation is the unit's maximum over
+        all positions of the image. A masked image keeps the region that activates the unit, darkens the rest and
+        outlines the region; where nothing activates the unit there is no outline and all is dark.
 
         Example:
             images = tools.text2image(["a dog on the grass", "a cat on the grass"])

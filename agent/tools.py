@@ -28,7 +28,8 @@ class Tools:
     """Instruments for experiments on the unit."""
 
     def __init__(self, services: Services, unit: Unit, seed: str, activation_threshold: float | None) -> None:
-        """seed: the name of this experiment's random stream. After the experiment, `logged` and `threshold` hold what it left."""
+        """seed: the name of this experiment's random stream. After the experiment, `logged` and `threshold` hold what
+        it left."""
         self._services = services
         self._unit = unit
         self._seed = seed
@@ -39,8 +40,8 @@ class Tools:
     async def dataset_exemplars(self, system: System) -> tuple[list[float], list[Image.Image]]:
         """The 15 images of the dataset that activate the unit most, highest first.
 
-        Returns (activations, masked_images). They show how the unit typically behaves, and what a high activation is: later logs are
-        compared with their mean.
+        Returns (activations, masked_images). They show how the unit typically behaves, and what a high activation
+        is: later logs are compared with their mean.
 
         Example:
             activations, images = tools.dataset_exemplars(system)
@@ -77,9 +78,9 @@ class Tools:
     ) -> tuple[list[Image.Image], list[str]]:
         """Make images and change one thing in each, to compare the two.
 
-        prompts: descriptions of the originals, or images that the tools made. edits: one instruction for each original, which says what should be
-        there ("replace the dog with a cat", "make the ball green", "change the background to a forest"). A list of one is used for
-        all of the other list.
+        prompts: descriptions of the originals, or images that the tools made. edits: one instruction for each
+        original, which says what should be there ("replace the dog with a cat", "make the ball green", "change the
+        background to a forest"). A list of one is used for all of the other list.
         Returns (images, titles): original, edited, original, edited, …
 
         Example:

@@ -1,8 +1,9 @@
 """The scripted experimenter: a backbone without a language model.
 
-It reads only the text of the dialogue, holds explicit hypotheses about the unit, and chooses experiments that tell them apart:
-exemplars, a broad sweep, the leading concepts in changing company, the images on which the best hypotheses disagree, and
-edits of one factor at a time. It is named "scripted" wherever it appears.
+It reads only the text of the dialogue, holds explicit hypotheses about the unit, and chooses experiments that tell
+them apart:
+exemplars, a broad sweep, the leading concepts in changing company, the images on which the best hypotheses
+disagree, and edits of one factor at a time. It is named "scripted" wherever it appears.
 """
 
 from collections.abc import Sequence

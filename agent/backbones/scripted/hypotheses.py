@@ -1,8 +1,9 @@
 """The explanations that the scripted experimenter can hold, and how well each fits what was seen.
 
-A hypothesis predicts of every image whether the unit responds. Its fit is the Gaussian log-likelihood of the activations with one mean
-where it predicts a response and one elsewhere, plus the likelihood of the exemplars' descriptions, minus a price for its complexity
-(the size of the space it was picked from, as in minimum description length).
+A hypothesis predicts of every image whether the unit responds. Its fit is the Gaussian log-likelihood of the
+activations with one mean
+where it predicts a response and one elsewhere, plus the likelihood of the exemplars' descriptions, minus a price
+for its complexity (the size of the space it was picked from, as in minimum description length).
 """
 
 import itertools
@@ -91,7 +92,8 @@ def predictions(images: Sequence[frozenset[str]]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Fit:
-    """Scores of all hypotheses. score: nats, higher is better. high, low: mean activation where it holds, and elsewhere."""
+    """Scores of all hypotheses. score: nats, higher is better. high, low: mean activation where it holds, and
+    elsewhere."""
 
     score: np.ndarray
     high: np.ndarray
@@ -135,7 +137,8 @@ def _image_likelihood(
 
 
 def _exemplar_likelihood(exemplars: Sequence[Exemplar]) -> np.ndarray:
-    """Log-likelihood ratio of the descriptions against chance. Of a conditional only A is in the region; B may be anywhere."""
+    """Log-likelihood ratio of the descriptions against chance. Of a conditional only A is in the region; B may be
+    anywhere."""
     if not exemplars:
         return np.zeros(len(SPACE))
     region = concept_matrix([e.region for e in exemplars])

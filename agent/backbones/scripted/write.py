@@ -8,7 +8,7 @@ from .hypotheses import SPACE, Fit, Hypothesis
 SHOWN = 8
 """Images that an experiment logs as pictures (the most and the least activating); all results are logged as text."""
 
-_EXEMPLARS = '''\
+_EXEMPLARS = """\
 def run_experiment(system, tools):
     # step: exemplars
     activations, images = tools.dataset_exemplars(system)
@@ -16,9 +16,9 @@ def run_experiment(system, tools):
     descriptions = tools.describe_images(images, titles)
     summary = tools.summarize_images(images)
     tools.log_experiment(activations, images, titles, [descriptions, summary])
-'''
+"""
 
-_LOG = f'''\
+_LOG = f"""\
     order = sorted(range(len(names)), key=lambda i: -activations[i])
     shown = order[:{SHOWN - 2}] + order[-2:] if len(order) > {SHOWN} else order
     results = "\\n".join(f"{{activations[i]:.4g}} | {{names[i]}}" for i in range(len(names)))
@@ -28,7 +28,7 @@ _LOG = f'''\
         [titles[i] for i in shown],
         "All results (activation | image):\\n" + results,
     )
-'''
+"""
 
 
 def exemplar_code() -> str:

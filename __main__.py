@@ -1,0 +1,203 @@
+"""The command line: `maia …` or `python -m maia …`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .models.errors import UserError
+
+app = typer.Typer(
+    name="maia",
+    help="Automated interpretability of vision networks on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+sandbox_app = typer.Typer(help="The sandbox in which model-written code runs.", no_args_is_help=True)
+packs_app = typer.Typer(help="Optional packs of further drawings, for evaluation only.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(packs_app, name="packs")
+
+console = Console()
+errors = Console(stderr=True)
+_debug = False
+
+Out = Annotated[
+    Path, typer.Option("--out", help="Directory of the run. The same command on it goes on where it stood.")
+]
+Jobs = Annotated[int | None, typer.Option(help="Units that run at once [default: the profile's].", min=1)]
+Turns = Annotated[int | None, typer.Option(help="Experiments a unit may take [default: the profile's].", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
+SandboxMode = Annotated[str, typer.Option("--sandbox", help="bubblewrap, or none: run model-written code UNPROTECTED.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
+    """Options of all commands."""
+    global _debug
+    _debug = debug
+
+
+DEMO_UNITS = {
+    "efficientnet-lite0": "blocks.10=47:blocks.15=267:head=100,811",
+    "ground-truth": "single=0,20:or=5:conditional=9",
+}
+
+
+@app.command()
+def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbox: SandboxMode = "bubblewrap") -> None:
+    """Interpret eight units at once, offline: four of an ImageNet network, four ground-truth neurons."""
+    from .models.targets import load_target, parse_units
+    from .models.testbed.world import World
+
+    world = World()
+    units = [unit for name, text in DEMO_UNITS.items() for unit in parse_units(text, load_target(name, world))]
+    _run(units, out, None, None, "testbed", jobs, None, seed, sandbox)
+
+
+@app.command()
+def describe(
+    units: Annotated[str, typer.Option(help="Units by layer, such as 'blocks.10=3,47:head=9'.")],
+    out: Out,
+    profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
+    target: Annotated[str | None, typer.Option(help="Network to interpret [default: the profile's].")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Who experiments [default: the profile's].")] = None,
+    jobs: Jobs = None,
+    turns: Turns = None,
+    seed: Seed = 0,
+    sandbox: SandboxMode = "bubblewrap",
+    score: Annotated[bool, typer.Option(help="Score the labels on unseen images.")] = True,
+) -> None:
+    """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
+    _run(units, out, target, backbone, profile, jobs, turns, seed, sandbox, score)
+
+
+def _run(units, out, target, backbone, profile, jobs, turns, seed, sandbox, score: bool = True) -> None:  # type: ignore[no-untyped-def]
+    from .agent.experiment import Settings
+    from .agent.progress import TerminalProgress
+    from .agent.report import build_report, summary_table
+    from .agent.run import describe as describe_units
+    from .agent.sandbox.supervisor import Sandbox
+    from .benchmarks.quality.score_run import score_run
+    from .engine.profile import load_profile
+
+    chosen = load_profile(profile)
+    if sandbox == "none":
+        errors.print(f"[bold red]{Sandbox(mode='none').banner}[/]")
+    else:
+        Sandbox(mode=sandbox).check_available()
+    settings = Settings(turns=turns or chosen.turns, seed=seed, sandbox=sandbox)
+    _announce(target or chosen.target, backbone or chosen.backbone, out)
+    with TerminalProgress(
+        console, len(units) if isinstance(units, list) else units.count(",") + units.count(":") + 1
+    ) as bars:
+        run = describe_units(
+            units, out, target, backbone, chosen, jobs=jobs, seed=seed, settings=settings, progress=bars
+        )
+        if score:
+            score_run(run, bars.scoring)
+    report = build_report(out)
+    console.print(summary_table(out))
+    console.print(
+        "Scores say how well a label predicts activation in this rendered world, on drawings that exploration never used."
+    )
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
+def _announce(target: str, backbone: str, out: Path) -> None:
+    from .models.testbed.packs import available
+
+    packs = available()
+    named = (
+        ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in packs.items())
+        or "none (optional: maia packs install)"
+    )
+    console.print(f"Backbone: [bold]{backbone}[/]. Drawing packs: {named}. Run directory: {out}", soft_wrap=True)
+
+
+@app.command()
+def units(target: Annotated[str, typer.Option(help="Network whose units to list.")] = "efficientnet-lite0") -> None:
+    """List the layers of a target and how many units each has."""
+    from rich.table import Table
+
+    from .models.targets import load_target
+    from .models.testbed.world import World
+
+    loaded = load_target(target, World())
+    table = Table("layer", "units", "indices", title=f"Units of {loaded.name}")
+    for layer, count in loaded.layers.items():
+        table.add_row(layer, str(count), f"0-{count - 1}")
+    console.print(table)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> None:
+    """Write the HTML report of a run and print its table."""
+    from .agent.report import build_report, summary_table
+
+    path = build_report(run)
+    console.print(summary_table(run))
+    console.print(f"Report: {path}", soft_wrap=True)
+
+
+@sandbox_app.command("check")
+def sandbox_check(sandbox: SandboxMode = "bubblewrap") -> None:
+    """Run hostile programs in the sandbox and see that each is contained."""
+    from .agent.sandbox.check import run_check
+
+    if not run_check(console, mode=sandbox):
+        raise typer.Exit(1)
+
+
+@packs_app.command("install")
+def packs_install(name: Annotated[str, typer.Argument(help="emoji or stamps.")]) -> None:
+    """Fetch a pack from its registry into the cache (needs a connection once)."""
+    from .engine.profile import cache_directory
+    from .models.testbed.packs import install
+
+    nouns = install(name, cache_directory() / "packs")
+    console.print(f"Pack {name}: {len(nouns)} nouns with further drawings.")
+
+
+@packs_app.command("list")
+def packs_list() -> None:
+    """Say which packs are installed."""
+    from .models.testbed.packs import available
+
+    for name, nouns in available().items():
+        console.print(f"{name}: {', '.join(nouns)}")
+    if not available():
+        console.print("No pack is installed; everything works without one.")
+
+
+def main() -> None:
+    """Entry point: errors for people end with one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        if _debug:
+            raise
+        errors.print(f"maia: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        if _debug:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        errors.print(
+            f"maia: {error.strerror or error}{where}: free the resource and give the same command again to go on.",
+            style="red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("maia: interrupted; the same command goes on where this one stopped.", highlight=False)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

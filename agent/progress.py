@@ -1,0 +1,71 @@
+"""Progress in the terminal: a bar for each index, a line for each unit that is under way."""
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ..models.targets import Unit
+from .run import RunProgress
+from .transcript import Conclusion, Experiment, Failure, Start, Transcript
+
+
+class TerminalProgress(RunProgress):
+    """Use as a context manager around a run."""
+
+    def __init__(self, console: Console, units: int) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._units = units
+        self._done = 0
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "TerminalProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bars.stop()
+
+    def _task(self, name: str, total: int) -> TaskID:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total, rate="")
+        return self._tasks[name]
+
+    def index(self, target: str, done: int, total: int) -> None:
+        task = self._task(f"index of {target}", total)
+        speed = self._bars.tasks[self._bars.task_ids.index(task)].speed
+        self._bars.update(task, completed=done, rate=f"{speed:.0f} images/s" if speed else "")
+
+    def unit(self, unit: Unit, transcript: Transcript) -> None:
+        overall = self._task("units", self._units)
+        first = transcript.records[0]
+        turns = first.turns if isinstance(first, Start) else 1
+        done = sum(1 for _ in transcript.of(Experiment))
+        task = self._task(f"  {unit}", turns)
+        if isinstance(transcript.end, Conclusion | Failure):
+            self._done += 1
+            end = transcript.end
+            self._bars.remove_task(self._tasks.pop(f"  {unit}"))
+            words = " OR ".join(end.labels) if isinstance(end, Conclusion) else f"failed: {end.reason}"
+            self._bars.console.print(f"  {unit}: {words}", highlight=False, markup=False)
+            self._bars.update(overall, completed=self._done)
+        else:
+            self._bars.update(task, completed=done, rate="experiments")
+
+    def scoring(self, done: int, total: int) -> None:
+        """Labels scored of all."""
+        self._bars.update(self._task("scores", total), completed=done)

@@ -1,0 +1,184 @@
+"""A run: units described into a directory, from a profile. `maia.describe` and the command line both come here."""
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..engine.profile import Profile, cache_directory, load_profile
+from ..models.errors import UserError
+from ..models.targets import Target, Unit, load_target, parse_units
+from .backbones.registry import load_backbone
+from .experiment import Progress, Settings, run_units
+from .services import Services
+from .transcript import Conclusion, ImageStore, Transcript, write_whole
+
+VERSIONED = ("torch", "numpy", "pillow", "skia-python")
+
+
+class RunProgress:
+    """Where progress is shown; this one shows nothing. See `agent.progress` for the terminal."""
+
+    def index(self, target: str, done: int, total: int) -> None:
+        """The exemplar index of a target: images done of total."""
+
+    def unit(self, unit: Unit, transcript: Transcript) -> None:
+        """A unit's transcript got a record."""
+
+
+@dataclass
+class Run:
+    """A run with everything that later steps (scores, report) need. transcripts: of the units asked for, in order."""
+
+    path: Path
+    units: list[Unit]
+    services: dict[str, Services]
+    transcripts: list[Transcript]
+    seed: int
+
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """Labels of the units that reached a conclusion."""
+        return {
+            str(unit): transcript.end.labels
+            for unit, transcript in zip(self.units, self.transcripts, strict=True)
+            if isinstance(transcript.end, Conclusion)
+        }
+
+
+def open_services(
+    targets: Sequence[str], layers: dict[str, list[str]], profile: Profile, out: Path, progress: RunProgress
+) -> dict[str, Services]:
+    """Load each target with its exemplar index (built on first use, kept in the cache) around one image world."""
+    from ..models.testbed.describer import Describer
+    from ..models.testbed.world import World
+
+    world = World()
+    describer = Describer()
+    images = ImageStore(out / "images")
+    lock = asyncio.Lock()
+    services = {}
+    for name in targets:
+        target = load_target(name, world)
+        index = open_index(target, world, layers[name], profile, progress)
+        services[name] = Services(target, index, world, describer, images, lock)
+    return services
+
+
+def open_index(target: Target, world: Any, layers: list[str], profile: Profile, progress: RunProgress) -> Any:
+    """The target's exemplar index over the world's dataset, from the cache or built now."""
+    from ..engine.exemplars import cached_index
+
+    return cached_index(
+        target,
+        world,
+        layers,
+        cache_directory() / "indexes",
+        size=profile.dataset_images,
+        progress=lambda done, total: progress.index(target.name, done, total),
+    )
+
+
+def describe(
+    units: str | Sequence[Unit],
+    out: str | Path,
+    target: str | None = None,
+    backbone: str | None = None,
+    profile: str | Profile = "testbed",
+    jobs: int | None = None,
+    turns: int | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    progress: RunProgress | None = None,
+) -> Run:
+    """Describe units and leave the run in `out`; the same call on the same directory goes on where it stood.
+
+    units: "layer=3,47:other=9" of one target, or a list of Unit (of several targets). What is None comes from the
+    profile. Raises UserError for what a person has to mend: unknown names, another run's directory, no sandbox.
+    """
+    chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    progress = progress or RunProgress()
+    settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
+    path = Path(out)
+    named = _units(units, target or chosen.target)
+    names = list(dict.fromkeys(unit.target for unit in named))
+    layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
+    experimenter = load_backbone(backbone or chosen.backbone)
+    with locked(path):
+        write_facts(path, named, experimenter.name, chosen, settings)
+        services = open_services(names, layers, chosen, path, progress)
+        for unit in named:
+            services[unit.target].target.check(unit)
+        watch: Progress = progress.unit
+        transcripts = asyncio.run(run_units(named, experimenter, services, settings, path, jobs or chosen.jobs, watch))
+    return Run(path, named, services, transcripts, settings.seed)
+
+
+def _units(units: str | Sequence[Unit], target: str) -> list[Unit]:
+    if isinstance(units, str):
+        from ..models.testbed.world import World
+
+        return parse_units(units, load_target(target, World()))
+    if not units:
+        raise UserError("no units were named: give --units layer=index, such as blocks.10=47.")
+    return list(units)
+
+
+def write_facts(path: Path, units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings) -> None:
+    """run.json: what the run is. Raises UserError when the directory holds a run of something else."""
+    from ..models.testbed.dataset import DATASET_SIZE
+
+    facts = {
+        "units": [str(unit) for unit in units],
+        "target": sorted({unit.target for unit in units}),
+        "backbone": backbone,
+        "world": profile.world,
+        "dataset": {"name": profile.world, "images": profile.dataset_images or DATASET_SIZE},
+        "task": settings.task,
+        "seed": settings.seed,
+        "turns": settings.turns,
+        "removed_tools": list(settings.removed_tools),
+        "sandbox": settings.sandbox,
+        "versions": {name: _version(name) for name in VERSIONED},
+    }
+    file = path / "run.json"
+    if file.exists():
+        try:
+            old = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
+        different = [name for name in facts if name not in ("units", "versions") and old.get(name) != facts[name]]
+        if different:
+            raise UserError(
+                f"{path} holds a run with other settings ({', '.join(different)}): give the same options, or another --out."
+            )
+        facts["units"] = list(dict.fromkeys([*old.get("units", []), *facts["units"]]))
+        facts["target"] = sorted({*old.get("target", []), *facts["target"]})
+    write_whole(file, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the run directory; a second run on it is refused. The lock ends with the process, however it ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}): give another --out directory.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another run is writing to {path}: wait for it, or give another --out directory."
+            ) from None
+        yield

@@ -1,0 +1,35 @@
+"""Labels to compare the agent with: what the exemplars alone say, and a random word."""
+
+import random
+
+import numpy as np
+
+from ...agent.backbones.scripted.evidence import Evidence, Exemplar, concepts_in
+from ...agent.backbones.scripted.hypotheses import CONCEPTS, SPACE, fit
+from ...agent.services import Services
+from ...agent.system import masked
+from ...agent.tools import EXEMPLARS
+from ...models.targets import Unit
+
+
+def exemplar_only_label(services: Services, unit: Unit) -> str:
+    """The label that the descriptions of the unit's 15 masked exemplars support best, without any experiment.
+
+    It reads the exemplars exactly as the scripted experimenter does (same describer, same hypotheses, same prices),
+    so that a difference to the agent is what experiments add.
+    """
+    found = services.index.exemplars(unit, EXEMPLARS)
+    images = [services.world.dataset_image(number) for number, _ in found]
+    threshold = services.index.threshold(unit)
+    evidence = Evidence()
+    for (_, value), image, response in zip(found, images, services.target.respond(images, unit), strict=True):
+        region, _, rest = services.describer.describe_text(masked(image, response, threshold)).partition("darkened:")
+        evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), value))
+    if not evidence.exemplars:
+        return "no visual concept found"
+    return SPACE[int(np.argmax(fit(evidence).score))].label
+
+
+def random_label(unit: Unit, seed: int) -> str:
+    """A concept drawn without looking at the unit."""
+    return random.Random(f"{seed}/{unit}/random-label").choice(CONCEPTS)
