@@ -75,7 +75,8 @@ class UnitRun:
             self._append(start)
         elif self.transcript.records[0] != start:
             raise UserError(
-                f"{self.transcript.path} was written with other settings ({_difference(self.transcript.records[0], start)}): "
+                f"{self.transcript.path} was written with other settings "
+                f"({_difference(self.transcript.records[0], start)}): "
                 "give the same options as then, or another --out directory."
             )
         while self.transcript.end is None:
@@ -104,7 +105,7 @@ class UnitRun:
             settings={
                 "removed_tools": list(settings.removed_tools),
                 "target_fingerprint": self.services.target.fingerprint,
-                "index": self.services.index.fingerprint,
+                "index": self.services.index.facts.key,
             },
         )
 

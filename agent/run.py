@@ -155,7 +155,8 @@ def write_facts(path: Path, units: Sequence[Unit], backbone: str, profile: Profi
         different = [name for name in facts if name not in ("units", "versions") and old.get(name) != facts[name]]
         if different:
             raise UserError(
-                f"{path} holds a run with other settings ({', '.join(different)}): give the same options, or another --out."
+                f"{path} holds a run with other settings ({', '.join(different)}): "
+                "give the same options, or another --out."
             )
         facts["units"] = list(dict.fromkeys([*old.get("units", []), *facts["units"]]))
         facts["target"] = sorted({*old.get("target", []), *facts["target"]})

@@ -48,6 +48,8 @@ class Tools:
             titles = [f"exemplar {i + 1}" for i in range(len(images))]
             tools.log_experiment(activations, images, titles, tools.describe_images(images, titles))
         """
+        if system != "system":  # objects of the API arrive as their names
+            raise ExperimentError("dataset_exemplars takes the object system: write tools.dataset_exemplars(system).")
         activations, images = await self._services.run(self._exemplars)
         self.threshold = sum(activations) / len(activations)
         return activations, images
@@ -99,7 +101,8 @@ class Tools:
             instructions = instructions * count
         if len(originals) != len(instructions):
             raise ExperimentError(
-                f"edit_images got {len(originals)} originals and {len(instructions)} edits: give as many of one as of the other."
+                f"edit_images got {len(originals)} originals and {len(instructions)} edits: "
+                "give as many of one as of the other."
             )
         if all(isinstance(entry, str) for entry in originals):
             names = [str(entry) for entry in originals]
@@ -148,8 +151,8 @@ class Tools:
         note = "\n".join(str(line) for line in lines)
         if self.threshold is not None and numbers and max(numbers) < self.threshold:
             note += ("\n" if note else "") + (
-                f"The highest activation here ({significant(max(numbers))}) is below the exemplars' mean ({significant(self.threshold)}): "
-                "go on experimenting."
+                f"The highest activation here ({significant(max(numbers))}) is below the exemplars' mean "
+                f"({significant(self.threshold)}): go on experimenting."
             )
         await self._append(numbers, checked, names, note)
 

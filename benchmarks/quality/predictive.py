@@ -38,7 +38,7 @@ class PromptSet:
 
 
 def read_label(label: str) -> Hypothesis | None:
-    """The hypothesis that a label states: exactly, or failing that the first concepts of the vocabulary that it names."""
+    """The hypothesis that a label states: exactly, or else the first concepts of the vocabulary that it names."""
     parsed = parse_label(label)
     if parsed is not None:
         kind = {"conditional": "given"}.get(parsed.kind, parsed.kind)

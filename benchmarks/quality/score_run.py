@@ -1,4 +1,4 @@
-"""Scores of a run: the agent's labels beside the exemplar-only and the random label, and the truth where it is known."""
+"""Scores of a run: the agent's labels beside the exemplar-only and the random label, and the truth where known."""
 
 import json
 from collections.abc import Callable

@@ -71,8 +71,10 @@ def test_what_the_backbone_is_told(reply: str, told: str) -> None:
 
 
 _PIECES = st.sampled_from(
-    ["[CODE]", "[CODE]:", "[LABEL]:", "[LABEL 3]: x", "[DESCRIPTION]", "[HYPOTHESIS LIST]"]
-    + ["```python\n", "```", "\n", "[", "]", "def f():"]
+    [
+        *("[CODE]", "[CODE]:", "[LABEL]:", "[LABEL 3]: x", "[DESCRIPTION]", "[HYPOTHESIS LIST]"),
+        *("```python\n", "```", "\n", "[", "]", "def f():"),
+    ]
 )
 
 

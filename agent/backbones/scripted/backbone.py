@@ -102,8 +102,9 @@ def _conclude(evidence: Evidence, current: Fit) -> str:
     high, low, count = current.high[best], current.low[best], int(current.count[best])
     runner_up = SPACE[current.best(2)[1]]
     description = (
-        f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made for it, the mean activation "
-        f"was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. The next best explanation was '{runner_up.label}'."
+        f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made for it, "
+        f"the mean activation was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. "
+        f"The next best explanation was '{runner_up.label}'."
     )
     if not evidence.observations or not np.isfinite(high) or high <= low:
         description = f"The exemplars show {_in_words(hypothesis)}; no experiment confirmed it."
@@ -124,5 +125,6 @@ def _in_words(hypothesis: Hypothesis) -> str:
 def _nothing_found() -> str:
     return (
         "[HYPOTHESIS LIST]:\nHypothesis_1: nothing activates this unit\n\n"
-        "[DESCRIPTION]: Neither the dataset nor the images that were made activated the unit.\n[LABEL]: no visual concept found\n"
+        "[DESCRIPTION]: Neither the dataset nor the images that were made activated the unit.\n"
+        "[LABEL]: no visual concept found\n"
     )

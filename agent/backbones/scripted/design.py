@@ -116,12 +116,12 @@ class Designer:
 
 
 def screen(designer: Designer) -> list[Setting]:
-    """A broad sweep: every noun more than twice, every colour, pattern and background many times, in new combinations."""
+    """A broad sweep: every noun twice and more, the other words many times, in new combinations."""
     return [designer.setting() for _ in range(SCREEN_IMAGES)]
 
 
 def focus(designer: Designer, concepts: Sequence[str]) -> list[Setting]:
-    """Each of the concepts with everything else in turn: six other concepts are tested by each image (group testing)."""
+    """Each of the concepts with everything else in turn: one image tests six other concepts (group testing)."""
     settings = []
     for rank, concept in enumerate(concepts):
         for _ in range(FOCUS_IMAGES if rank == 0 else FOCUS_IMAGES // 2 if rank == 1 else 6):

@@ -1,0 +1,116 @@
+"""Stand-ins with known answers for tests of the loop: a world of flat colours and a target that measures redness."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from maia.agent.backbones.base import Message
+from maia.agent.services import Services
+from maia.agent.transcript import ImageStore
+from maia.models.errors import ExperimentError
+from maia.models.targets import Response, Unit
+from PIL import Image
+
+UNIT = Unit("fake", "layer", 0)
+
+
+class FlatWorld:
+    """The colour of a picture is its prompt's: "red 120" is (120, 0, 0) plus the seed's last bits in blue."""
+
+    def text2image(
+        self, prompts: Sequence[str], seeds: Sequence[int], purpose: str = "exploration"
+    ) -> list[Image.Image]:
+        images = []
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            name, _, value = prompt.partition(" ")
+            if name != "red" or not value.isdigit():
+                raise ExperimentError(f"cannot draw {prompt!r}")
+            images.append(Image.new("RGB", (16, 16), (int(value), 0, seed % 50)))
+        return images
+
+    def edit(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Image.Image]:
+        return [
+            Image.new("RGB", image.size, (int(edit.split()[-1]), 0, 0))
+            for image, edit in zip(images, instructions, strict=True)
+        ]
+
+    def dataset_image(self, k: int) -> Image.Image:
+        return Image.new("RGB", (16, 16), (255 - k, 0, 0))
+
+
+class FlatDescriber:
+    def describe_text(self, image: Image.Image) -> str:
+        return f"red {image.getpixel((8, 8))[0]}"
+
+    def summarize(self, images: Sequence[Image.Image]) -> str:
+        return f"{len(images)} flat pictures"
+
+
+class RednessTarget:
+    """Activation: red / 255. broken: raises, as a lost device would."""
+
+    name = "fake"
+    fingerprint = "redness-1"
+    layers = {"layer": 2}  # noqa: RUF012
+    mask_threshold = None
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+
+    def respond(self, images: Sequence[Image.Image], unit: Unit) -> list[Response]:
+        if self.broken:
+            raise RuntimeError("device lost")
+        maps = [np.asarray(image, dtype=np.float32)[::4, ::4, 0] / 255 for image in images]
+        return [Response(float(m.max()), m) for m in maps]
+
+
+@dataclass
+class FlatIndex:
+    """Exemplars are images 0, 1, 2 … of the world."""
+
+    class facts:
+        key = "fake-index"
+
+    def exemplars(self, unit: Unit, k: int = 15) -> list[tuple[int, float]]:
+        return [(i, (255 - i) / 255) for i in range(k)]
+
+    def threshold(self, unit: Unit) -> float:
+        return 0.5
+
+    def percentile(self, unit: Unit, q: float) -> float:
+        return q
+
+
+class CannedBackbone:
+    """Gives the replies in turn; it finds its place from the dialogue, as a resumed run has to."""
+
+    name = "canned"
+
+    def __init__(self, replies: Sequence[str]) -> None:
+        self.replies = list(replies)
+        self.seen: list[Sequence[Message]] = []
+
+    async def reply(self, messages: Sequence[Message], seed: int) -> str:
+        self.seen.append(messages)
+        await asyncio.sleep(0)
+        return self.replies[sum(message.role == "assistant" for message in messages)]
+
+
+def services(run: Path, broken: bool = False) -> Services:
+    target: Any = RednessTarget(broken)
+    index: Any = FlatIndex()
+    return Services(target, index, FlatWorld(), FlatDescriber(), ImageStore(run / "images"))
+
+
+def experiment(body: str) -> str:
+    """A reply whose code is this body of run_experiment."""
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return (
+        f"[HYPOTHESIS LIST]:\nHypothesis_1: red\n[CODE]:\n```python\ndef run_experiment(system, tools):\n{lines}\n```\n"
+    )
+
+
+CONCLUSION = "[DESCRIPTION]: it responds to red\n[LABEL]: red\n"
