@@ -12,7 +12,7 @@ COLLARS: tuple[RGB, ...] = ((190, 40, 45), (45, 90, 170), (60, 130, 80), (225, 1
 
 def pen(start: tuple[float, float], *segments: tuple[float, ...], width: float = 0.028) -> Part:
     """A crease: a thin translucent dark curve."""
-    return Part(stroke(curve(start, *segments, close=False), width), (0, 0, 0, 130))
+    return Part(stroke(curve(start, *segments, close=False), width), (0, 0, 0, 120))
 
 
 def paw(x: float, y: float, rx: float, ry: float, shade: str = "vertical", fill: RGB | str = BODY) -> list[Part]:

@@ -131,7 +131,7 @@ def round_vase(rng: random.Random, tone: RGB) -> list[Part]:
     parts += [Part(stroke(curve((-w, y), (0, y + 0.09, w, y), close=False), 0.03), trim) for y,
         w in ((-0.6, 0.2), (-0.4, 0.4), (0.82, 0.62))]
     return [*parts, Part(limb((-belly * 0.7, 0.2, 0.05), (-belly * 0.62, 0.0, 0.08), (-belly * 0.44, -0.16, 0.05)),
-        (255, 255, 255, 130))]
+        (255, 255, 255, 120))]
 
 
 def flower_vase(rng: random.Random, tone: RGB) -> list[Part]:
