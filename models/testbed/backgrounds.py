@@ -326,9 +326,9 @@ def _canopy(canvas: skia.Canvas, rng: random.Random, leaves: RGB, reach: float, 
     """Clusters of leaves that hang from the upper edge: three tones, each one path."""
     for tone in (mix(leaves, (10, 20, 8), 0.45), leaves, mix(leaves, (226, 236, 130), 0.32)):
         cluster = skia.PathBuilder()
-        for _ in range(count * 4):
+        for _ in range(count * 2):
             x, y = rng.uniform(-5, SIZE + 5), reach * abs(rng.gauss(0, 0.42)) - 4
-            rx, ry = size * rng.uniform(0.15, 0.55), size * rng.uniform(0.12, 0.35)
+            rx, ry = size * rng.uniform(0.2, 0.7), size * rng.uniform(0.15, 0.45)
             cluster.addOval(box(x - rx, y - ry, x + rx, y + ry))
         canvas.drawPath(cluster.detach(), fill(tone, 215))
 

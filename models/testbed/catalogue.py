@@ -1,7 +1,7 @@
 """The drawings of every noun, which of them exploration may use, and how much of the unit box each fills."""
 
 import random
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Literal
 
@@ -31,7 +31,7 @@ def drawing_choices(noun: str, purpose: Purpose) -> tuple[int, ...]:
     return tuple(range(count - 1)) if purpose == "exploration" else (count - 1,)
 
 
-@lru_cache(maxsize=None)
+@cache
 def drawing_extent(noun: str, drawing: int) -> tuple[float, float, float, float]:
     """(left, top, right, bottom) of a drawing in its unit box; the union over a few of its random variants."""
     box = skia.Rect.MakeEmpty()

@@ -5,7 +5,7 @@ levels, of which four are "plain"), dealt to scenes of one, two and three object
 that each noun meets each background nearly equally often. Close-ups show each (colour, pattern) twice.
 
 Guaranteed (and tested): objects a noun 216, noun x colour 18, noun x pattern 12 (plain 48), colour x pattern 40
-(plain 160); scenes a noun x background at least 15, colour x background and pattern x background at least 15.
+(plain 160); scenes a noun x background 15, colour x background 50, pattern x background 35 (at least).
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def dataset_scene(k: int) -> Scene:
 
 @lru_cache(maxsize=1)
 def dataset_fingerprint() -> str:
-    """12 hex digits that change whenever a picture of the dataset may change: the world's own code and the drawing library."""
+    """12 hex digits of all that the dataset's pictures depend on: the world's own code and the drawing library."""
     digest = hashlib.sha256(f"{skia.__version__} {DATASET_SIZE}".encode())
     here = Path(__file__).parent
     names = ("vocabulary", "scene", "drawing", "catalogue", "layout", "textures", "scenery", "backgrounds", "manmade")

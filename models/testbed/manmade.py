@@ -238,7 +238,7 @@ def _studio(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) 
     # The sweep: paper bends from the wall onto the floor without an edge.
     canvas.drawRect(
         box(0, line - 26, SIZE, line + 18),
-        linear((0, line - 26), (0, line + 18), (paper, 0), (mix(paper, (60, 60, 64), 0.25), 120), (paper, 0)),
+        linear((0, line - 26), (0, line + 18), (paper, 0), (mix(paper, (60, 60, 64), 0.16), 70), (paper, 0)),
     )
     glow(canvas, SIZE * (0.5 + 0.35 * light.x), line - 70, 150, (255, 253, 246), 120)
     canvas.drawPath(below_line([(0, 0), (SIZE, 0)], SIZE), _corner_fall_off())

@@ -146,17 +146,22 @@ def _draw_shadow(canvas: skia.Canvas, ready: _ReadyObject, light: Light, line: f
         return
     matrix = skia.Matrix()
     if on_ground:
-        length = 0.34 - 0.16 * light.height
+        length, lean = 0.34 - 0.16 * light.height, 1.35 * light.x
         matrix.setScale(1, length)
-        matrix.postSkew(1.5 * light.x * 0.9, 0)
+        matrix.postSkew(lean, 0)
         origin = (entry.x, foot)
         alpha, blur = 115, 1.2 + 0.03 * entry.scale
     else:
+        length, lean = 1.0, 0.0
         origin = (entry.x - 7 * light.x, foot + 5)
         alpha, blur = 80, 3.0
-    layer = skia.Paint(ImageFilter=skia.ImageFilters.Blur(blur, blur), Alpha=alpha)
-    reach = 2.4 * entry.scale + 12
-    canvas.saveLayer(skia.Rect.MakeLTRB(origin[0] - reach, origin[1] - reach, origin[0] + reach, origin[1] + 14), layer)
+    # A layer as small as the shadow: blurring the whole picture would cost more than all the rest.
+    high = 2.3 * entry.scale * length
+    wide = 1.35 * entry.scale + 8
+    left, right = origin[0] - wide - max(0.0, lean * high), origin[0] + wide - min(0.0, lean * high)
+    canvas.save()
+    canvas.clipRect(skia.Rect.MakeLTRB(left, origin[1] - high - 8, right, origin[1] + 0.3 * entry.scale * length + 8))
+    canvas.saveLayer(None, skia.Paint(ImageFilter=skia.ImageFilters.Blur(blur, blur), Alpha=alpha))
     canvas.translate(*origin)
     canvas.concat(matrix)
     canvas.translate(-entry.x, -foot)
@@ -165,6 +170,7 @@ def _draw_shadow(canvas: skia.Canvas, ready: _ReadyObject, light: Light, line: f
     for part in ready.parts:
         if _hides(part):
             canvas.drawPath(part.path, ink)
+    canvas.restore()
     canvas.restore()
     if on_ground:  # darkest where the object touches
         canvas.save()

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import skia
@@ -31,7 +31,10 @@ def light_of(seed: int) -> Light:
 
 def argb(colour: Sequence[float], alpha: float = 255) -> int:
     """Skia colour of an RGB."""
-    return skia.ColorSetARGB(int(alpha), *(int(min(255, max(0, v))) for v in colour[:3]))
+    red, green, blue = colour[0], colour[1], colour[2]
+    if not (0 <= red <= 255 and 0 <= green <= 255 and 0 <= blue <= 255):
+        red, green, blue = (min(255, max(0, v)) for v in (red, green, blue))
+    return skia.ColorSetARGB(int(alpha), int(red), int(green), int(blue))
 
 
 def shift(colour: RGB, rng: random.Random, amount: float = 12, gain: float = 0.0) -> RGB:
@@ -71,7 +74,8 @@ def linear(start: tuple[float, float], end: tuple[float, float], *stops: tuple[S
 
 def vertical(canvas: skia.Canvas, top: float, bottom: float, *colours: Sequence[float]) -> None:
     """Fills a band across the picture with a vertical gradient."""
-    canvas.drawRect(box(0, top, SIZE, bottom), linear((0, top), (0, bottom), *[(c, 255) for c in colours]))
+    # One row further: two antialiased edges that meet would let what is beneath shine through.
+    canvas.drawRect(box(0, top, SIZE, bottom + 1), linear((0, top), (0, bottom), *[(c, 255) for c in colours]))
 
 
 def glow(canvas: skia.Canvas, x: float, y: float, radius: float, colour: Sequence[float], alpha: float) -> None:
@@ -81,7 +85,7 @@ def glow(canvas: skia.Canvas, x: float, y: float, radius: float, colour: Sequenc
     canvas.drawCircle(x, y, radius, skia.Paint(AntiAlias=True, Shader=shader))
 
 
-@lru_cache(maxsize=None)
+@cache
 def noise_image(exponent: float, variant: int, contrast: float) -> skia.Image:
     """Gray periodic 1/f**exponent noise around 128 with the given deviation; repeats without a seam."""
     rng = np.random.default_rng(int(exponent * 100) * 10 + variant)

@@ -7,7 +7,7 @@ and scales it a little, so that edges stay about one pixel soft and nothing alia
 import math
 import random
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import skia
@@ -50,11 +50,11 @@ def _noise(seed: int, low: float, high: float, stretch: tuple[float, float] = (1
     return (field / field.std()).astype(np.float32)
 
 
-def _stripes(across: np.ndarray, period: float, variant: int) -> _Mask:
+def _stripes(across: np.ndarray, period: float, variant: int, edge: float = 1.2) -> _Mask:
     u = across / period
-    mask = _soft((_triangle(u) - (0.56, 0.50, 0.62)[variant]) * period / 2)
+    mask = _soft((_triangle(u) - (0.56, 0.50, 0.62)[variant]) * period / 2, edge)
     if variant == 2:  # a thin companion line
-        mask = np.maximum(mask, _soft((_triangle(u + 0.5) - 0.84) * period / 2))
+        mask = np.maximum(mask, _soft((_triangle(u + 0.5) - 0.84) * period / 2, edge))
     return mask
 
 
@@ -70,7 +70,7 @@ def _diagonal(period: float, variant: int) -> _Mask:
     # x + y repeats over the tile when its period divides TILE; seen across the stripe it is sqrt(2) shorter.
     step = TILE / max(1, round(TILE / (period * math.sqrt(2))))
     along = (_X + _Y) if variant % 2 else (_X - _Y)
-    return _stripes(along, step, variant)
+    return _stripes(along, step, variant, 1.2 * math.sqrt(2))
 
 
 def _dotted(period: float, variant: int) -> _Mask:
@@ -177,7 +177,7 @@ def _scaly(period: float, variant: int) -> _Mask:
         top = row * step
         du = (_X + (row % 2) * period / 2) % period - period / 2
         distance = np.hypot(du, _Y - top)
-        inside = _soft(radius - distance) * (_Y >= top - 0.5)
+        inside = _soft(radius - distance) * (top - 0.5 <= _Y)
         rim = _soft(distance - radius + max(1.6, 0.15 * period))
         shade = np.clip(0.22 * (distance / radius) ** 2 + 0.95 * rim, 0, 1) - 0.1 * (variant == 1)
         mask = mask * (1 - inside) + shade * inside
@@ -246,7 +246,7 @@ _MASKS: dict[str, Callable[[float, int], _Mask]] = {
 assert set(_MASKS) == {PLAIN, *PATTERNS}
 
 
-@lru_cache(maxsize=None)
+@cache
 def pattern_mask(pattern: str, period_index: int, variant: int) -> np.ndarray:
     """uint8 [TILE, TILE], repeats without a seam: 0 body colour .. 255 second tone. Includes slight wear."""
     mask = _MASKS[pattern](PERIODS[period_index], variant)
@@ -315,7 +315,8 @@ def texture(
     zoom = min(1.3, max(0.9, period / PERIODS[index]))
     table = np.full((256, 4), 255, np.uint8)
     table[:, :3] = np.asarray(tone, np.float32) * (1 - _ramp()) + second * _ramp()
-    image = skia.Image.fromarray(table[mask], skia.kRGBA_8888_ColorType)
+    pixels = table.view(np.uint32)[:, 0].take(mask).view(np.uint8).reshape(TILE, TILE, 4)
+    image = skia.Image.fromarray(pixels, skia.kRGBA_8888_ColorType)
     matrix = skia.Matrix()
     matrix.setScale(zoom * pixel, zoom * pixel)
     matrix.preTranslate(rng.uniform(0, TILE), rng.uniform(0, TILE))
