@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,14 @@ def test_import_is_light(tmp_path: Path) -> None:
 def test_public_names_resolve_and_unknown_ones_do_not(tmp_path: Path) -> None:
     assert evaluate("[name for name in dir(maia) if getattr(maia, name) is None]", cwd=tmp_path) == []
     assert evaluate("hasattr(maia, 'no_such_name')", cwd=tmp_path) is False
+
+
+def test_readme_names_what_there_is(tmp_path: Path) -> None:
+    used = set(re.findall(r"\bmaia\.([a-z]\w*)\(", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert used
+    public = evaluate("dir(maia)", cwd=tmp_path)
+    assert isinstance(public, list)
+    assert used <= set(public)
 
 
 def test_wheel_holds_every_file_of_the_rooms(source: Path, wheel: Path) -> None:
