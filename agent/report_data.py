@@ -173,12 +173,11 @@ def _load_object(path: Path, problems: list[str]) -> dict[str, Any]:
 def _load_unit(name: str | None, directory: Path) -> UnitRun:
     """name None: take it from the Start record, or else the directory's name."""
     unit = UnitRun(directory.name if name is None else name)
-    path = directory / "transcript.jsonl"
-    if not path.exists():
-        return unit
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = (directory / "transcript.jsonl").read_bytes()
+    except FileNotFoundError:
+        return unit
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         unit.problems.append(f"its transcript cannot be read ({_reason(error)})")
         return unit
     # What follows the last newline is a step in flight, not damage.

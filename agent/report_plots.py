@@ -30,10 +30,10 @@ class Axis:
 
 
 def axis_over(values: Iterable[float | None], left: float, right: float) -> Axis:
-    """An axis that holds all finite values and zero, with a little room; [0, 1] when there are none."""
+    """An axis that holds all finite values and zero, with a little room; [0, 1] when they are all zero."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
-    if high - low <= 0:
+    if high - low < 1e-9:
         high = low + 1.0
     room = 0.04 * (high - low)
     return Axis(low - (room if low < 0 else 0.0), high + room, left, right)

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from maia.agent.report import TESTBED_CAVEAT, build_report, summary_table
 from maia.agent.report_data import METHODS, load_run
@@ -385,6 +385,7 @@ def test_a_failed_build_keeps_the_old_page(own: Path, monkeypatch: pytest.Monkey
 
 def test_hostile_text_is_escaped(run: Path) -> None:
     page = page_of(run)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", (run / "report.html").read_text(encoding="utf-8"))
     assert page.text.count(HOSTILE) >= 4  # overview, heading, final answer, scored label
     assert '"><img src=http://evil.example/x onerror=alert(2)> [bold]url(http://evil.example)' in " ".join(
         str(attributes.get("title")) for attributes in page.tags("span")
@@ -486,14 +487,19 @@ def test_units_without_transcript_scores_or_start(own: Path) -> None:
     assert page.wrong == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"units": [3, null], "target": {"a": [1]}}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "damage", [b"", b"[]", b'{"units": [3, null, "a\\u0000b", "' + b"9" * 400 + b'"]}', b"[" * 100_000]
+)
 def test_damaged_run_json_and_scores(own: Path, damage: bytes) -> None:
     (own / "run.json").write_bytes(damage)
     (own / "scores.json").write_bytes(damage)
     build_report(own)
     page = page_of(own)
-    assert "8 units of" in page.text and "not scored" in page.text
-    if not damage.startswith(b"{"):
+    assert "not scored" in page.text
+    if damage.startswith(b"{"):
+        assert "10 units of" in page.text and "2 items could not be shown" in page.text
+    else:
+        assert "8 units of" in page.text
         assert "run.json" in page.text and "scores.json" in page.text and "2 items could not be shown" in page.text
 
 
@@ -574,6 +580,7 @@ finite = st.floats(-1e6, 1e6)
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(finite, max_size=8), finite, finite)
+@example([5e-324], 0.0, 1.0)
 def test_axis_holds_its_values_in_order(values: list[float], a: float, b: float) -> None:
     axis = axis_over(values, 10, 90)
     assert all(axis.low <= value <= axis.high for value in [0.0, *values])
