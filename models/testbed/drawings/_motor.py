@@ -29,5 +29,6 @@ def seams(tone: RGB, *lines: tuple[tuple[float, float], ...], width: float = 0.0
     return Part(pens(width, *lines), (*ink(tone), 200))
 
 
-def panes(*panes: skia.Path) -> list[Part]:
-    return [Part(pane, PANE, "glass") for pane in panes] + [Part(stroke(gather(*panes), 0.02), (40, 42, 46))]
+def panes(*shapes: skia.Path) -> list[Part]:
+    """Glass with dark rubber seals."""
+    return [Part(pane, PANE, "glass") for pane in shapes] + [Part(stroke(gather(*shapes), 0.02), (40, 42, 46))]
