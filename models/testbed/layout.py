@@ -24,7 +24,7 @@ ALONE: dict[str | None, tuple[float, float]] = {
     None: (46, 78),
 }
 
-NEVER_MIRRORED = ("sign", "clock", "star", "book", "screen", "bus", "airplane", "bottle", "balloon")
+NEVER_MIRRORED = ("sign", "clock", "star", "book", "screen", "bus", "boat", "box", "car", "bicycle", "bottle")
 """Nouns that may carry letters or a dial."""
 _MARGIN = 4.0
 _OVERLAP = 0.10  # share of the smaller box that may be covered when nobody asked for it
