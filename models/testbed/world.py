@@ -1,0 +1,168 @@
+"""The offline world as a service: text to pictures, edits, and which scene a picture shows."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ExperimentError
+from .catalogue import Purpose
+from .dataset import dataset_scene
+from .edits import edit_scene
+from .language import parse_prompt
+from .renderer import render
+from .scene import Rendering, Scene
+
+REMEMBERED_SCENES = 20_000
+"""Pictures whose scenes a World remembers; the least recently used are forgotten first."""
+REMEMBERED_RENDERINGS = 32
+"""Renderings (about 250 KB each) kept for masks."""
+
+_T = TypeVar("_T")
+
+
+def pixel_hash(image: Image.Image) -> str:
+    """32 hex digits of the SHA-256 of size and RGB pixels: the same picture has the same hash, however it is stored."""
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:32]
+
+
+class _Recent(OrderedDict[str, _T]):
+    """Mapping that keeps the most recently used entries. Not thread-safe by itself."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+
+    def keep(self, key: str, value: _T) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        while len(self) > self.capacity:
+            self.popitem(last=False)
+
+    def use(self, key: str) -> _T | None:
+        if key in self:
+            self.move_to_end(key)
+        return self.get(key)
+
+
+class World:
+    """Draws prompts, edits and dataset scenes, and remembers which picture shows which scene.
+
+    Pictures are RGB PIL images of 224x224. Safe to use from several threads. A picture whose pixels were changed
+    (cropped, blurred, pasted) is unknown: `scene_of` says None, and callers decide what that means.
+    """
+
+    def __init__(self, scenes: int = REMEMBERED_SCENES, renderings: int = REMEMBERED_RENDERINGS) -> None:
+        self._scenes: _Recent[Scene] = _Recent(scenes)
+        self._renderings: _Recent[Rendering] = _Recent(renderings)
+        self._lock = threading.Lock()
+
+    def text2image(
+        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
+    ) -> list[Image.Image]:
+        """One picture for each prompt and seed; a picture depends on its own prompt and seed only.
+
+        Raises ExperimentError naming every prompt that cannot be drawn by its number (from 1), with the reason;
+        then nothing is drawn.
+        """
+        return [self.register(scene)[0] for scene in self._parse(prompts, seeds, purpose)]
+
+    def edit(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Image.Image]:
+        """Each picture after its instruction (see `edits.edit_scene`).
+
+        Raises ExperimentError naming the number of every picture that is not of this world, or every
+        instruction that cannot be followed; then nothing is drawn.
+        """
+        _same_length("images", images, "instructions", instructions)
+        numbers = range(len(images))
+        scenes = _each(numbers, "Image", lambda i: self._known(images[i]))
+        edited = _each(numbers, "Edit", lambda i: edit_scene(scenes[i], instructions[i]))
+        return [self.register(scene)[0] for scene in edited]
+
+    def edit_prompts(
+        self,
+        prompts: Sequence[str],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        purpose: Purpose = "exploration",
+    ) -> list[tuple[Image.Image, Image.Image]]:
+        """(original, edited) for each prompt, instruction and seed. Raises as `text2image` and `edit` do."""
+        _same_length("prompts", prompts, "instructions", instructions)
+        before = self._parse(prompts, seeds, purpose)
+        after = _each(range(len(before)), "Edit", lambda i: edit_scene(before[i], instructions[i], purpose))
+        return [(self.register(a)[0], self.register(b)[0]) for a, b in zip(before, after, strict=True)]
+
+    def dataset_image(self, k: int) -> Image.Image:
+        """Picture k of the dataset; always the same."""
+        return self.register(dataset_scene(k))[0]
+
+    def register(self, scene: Scene) -> tuple[Image.Image, Rendering]:
+        """Draw a scene and remember its picture."""
+        rendering = render(scene)
+        image = Image.fromarray(np.ascontiguousarray(rendering.image))
+        key = pixel_hash(image)
+        with self._lock:
+            self._scenes.keep(key, scene)
+            self._renderings.keep(key, rendering)
+        return image, rendering
+
+    def scene_of(self, image: Image.Image) -> Scene | None:
+        """The scene that a picture shows; None when no picture with these pixels is remembered."""
+        key = pixel_hash(image)
+        with self._lock:
+            return self._scenes.use(key)
+
+    def rendering_of(self, image: Image.Image) -> tuple[Scene, Rendering] | None:
+        """Scene and exact masks of a picture, drawn again when they are not at hand; None when it is not known."""
+        key = pixel_hash(image)
+        with self._lock:
+            scene, rendering = self._scenes.use(key), self._renderings.use(key)
+        if scene is None:
+            return None
+        if rendering is None:
+            rendering = render(scene)
+            with self._lock:
+                self._renderings.keep(key, rendering)
+        return scene, rendering
+
+    def _known(self, image: Image.Image) -> Scene:
+        if not isinstance(image, Image.Image):
+            raise ExperimentError(f"an edit needs a PIL image, not {type(image).__name__}.")
+        scene = self.scene_of(image)
+        if scene is None:
+            raise ExperimentError(
+                "it is no picture that this world drew (or its pixels were changed since), so it cannot be edited: "
+                "edit pictures as text2image, the exemplars or an earlier edit returned them, or give a prompt instead."
+            )
+        return scene
+
+    def _parse(self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose) -> list[Scene]:
+        if isinstance(prompts, str):
+            raise ExperimentError("Prompts must be a list of strings, not one string.")
+        _same_length("prompts", prompts, "seeds", seeds)
+        return _each(range(len(prompts)), "Prompt", lambda i: parse_prompt(prompts[i], seeds[i], purpose))
+
+
+def _same_length(name: str, a: Sequence[object], other: str, b: Sequence[object]) -> None:
+    if isinstance(b, str):
+        raise ExperimentError(f"The {other} must be a list of strings, not one string.")
+    if len(a) != len(b):
+        raise ExperimentError(f"There are {len(a)} {name} but {len(b)} {other}: give one for each.")
+
+
+def _each(numbers: Sequence[int], what: str, action: Callable[[int], _T]) -> list[_T]:
+    """action of every number; one ExperimentError for all those that failed, naming each by its number from 1."""
+    results, problems = [], []
+    for i in numbers:
+        try:
+            results.append(action(i))
+        except ExperimentError as error:
+            problems.append(f"{what} {i + 1}: {error}")
+    if problems:
+        raise ExperimentError("\n".join(problems))
+    return results
