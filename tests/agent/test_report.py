@@ -472,6 +472,7 @@ def test_units_without_transcript_scores_or_start(own: Path) -> None:
     (unit_directory(own, "groundtruth.or.5") / "transcript.jsonl").write_bytes(b"\x00\n")
     scores = json.loads((own / "scores.json").read_text())
     scores["efficientnet-lite0.blocks.10.47"]["methods"]["agent"]["positive"] = ["high"]
+    scores["efficientnet-lite0.blocks.13.12"]["p50"] = 10**400
     scores["efficientnet-lite0.blocks.15.267"]["methods"].pop("agent")
     scores["groundtruth.conditional.2"]["p95"] = math.nan
     (own / "scores.json").write_text(json.dumps(scores))
@@ -482,7 +483,8 @@ def test_units_without_transcript_scores_or_start(own: Path) -> None:
     assert statuses["groundtruth.single.3"] == "not started" and statuses["groundtruth.or.5"] == "damaged"
     assert statuses["stray"] == "unfinished" and len(statuses) == 9
     page = page_of(own)
-    assert "efficientnet-lite0.blocks.10.47: its entry in scores.json cannot be read" in page.text
+    for name in ("10.47", "13.12"):
+        assert f"efficientnet-lite0.blocks.{name}: its entry in scores.json cannot be read" in page.text
     assert "'not run'" in page.text  # code of a reply whose experiment is not recorded yet
     assert page.wrong == []
 
@@ -688,16 +690,17 @@ def test_browser_shows_the_page_without_network(run: Path, tmp_path: Path) -> No
 
 @in_browser
 def test_sorting_by_score(run: Path, tmp_path: Path) -> None:
-    page = tmp_path / "sorted.html"
-    click = "<script>document.querySelectorAll('.overview th button')[2].click()</script>"
     html = re.sub(r"<meta http-equiv[^>]*>", "", (run / "report.html").read_text(encoding="utf-8"))
-    page.write_text(html.replace("</body>", click + "</body>"), encoding="utf-8")
-    dom = browse(page, tmp_path / "profile")
-    order = re.findall(r'class="c-unit" data-value="([^"]+)"', dom)
     scores = json.loads((run / "scores.json").read_text())
-    wanted = sorted(scores, key=lambda name: -scores[name]["methods"]["agent"]["over_p95_minus_median"])
-    assert order == [*wanted, FAILED, UNFINISHED] != list(UNITS)
-    assert 'aria-sort="descending"' in dom
+    wanted = sorted(scores, key=lambda name: scores[name]["methods"]["agent"]["over_p95_minus_median"])
+    click = "document.querySelectorAll('.overview th button')[2].click();"
+    for clicks, direction, scored in ((1, "descending", wanted[::-1]), (2, "ascending", wanted)):
+        page = tmp_path / f"{direction}.html"
+        page.write_text(html.replace("</body>", f"<script>{click * clicks}</script></body>"), encoding="utf-8")
+        dom = browse(page, tmp_path / f"profile-{direction}")
+        # Units without a score come last either way.
+        assert re.findall(r'class="c-unit" data-value="([^"]+)"', dom) == [*scored, FAILED, UNFINISHED] != list(UNITS)
+        assert f'aria-sort="{direction}"' in dom
 
 
 @in_browser
