@@ -15,7 +15,7 @@ from ..models.errors import UserError
 from ..models.targets import Target, Unit, load_target, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
-from .services import Services
+from .services import Lanes, Services
 from .transcript import Conclusion, ImageStore, Transcript, write_whole
 
 VERSIONED = ("torch", "numpy", "pillow", "skia-python")
@@ -61,12 +61,12 @@ def open_services(
     world = World()
     describer = Describer()
     images = ImageStore(out / "images")
-    lock = asyncio.Lock()
+    lanes = Lanes()
     services = {}
     for name in targets:
         target = load_target(name, world)
         index = open_index(target, world, layers[name], profile, progress)
-        services[name] = Services(target, index, world, describer, images, lock)
+        services[name] = Services(target, index, world, describer, images, lanes)
     return services
 
 

@@ -43,19 +43,28 @@ class ImageDescriber(Protocol):
         ...
 
 
+class Lanes:
+    """Heavy work off the event loop: drawing and networks each have a lane, in which one call runs at a time.
+
+    So every result is the same whatever else is running, and drawing overlaps with computing.
+    """
+
+    def __init__(self) -> None:
+        self._locks = {"drawing": asyncio.Lock(), "network": asyncio.Lock(), "disk": asyncio.Lock()}
+
+    async def run(self, lane: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """`function` in a thread, alone in its lane ("drawing", "network" or "disk")."""
+        async with self._locks[lane]:
+            return await asyncio.to_thread(function, *args, **kwargs)
+
+
 @dataclass
 class Services:
-    """Shared by all units of one target. Heavy calls run one at a time, off the event loop, so that every result is
-    the same whatever else is running."""
+    """What the units of one target share. lanes: one object for all targets of a run."""
 
     target: Target
     index: ExemplarIndex
     world: ImageWorld
     describer: ImageDescriber
     images: ImageStore
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`function` in a thread, alone among the heavy calls."""
-        async with self.lock:
-            return await asyncio.to_thread(function, *args, **kwargs)
+    lanes: Lanes = field(default_factory=Lanes)

@@ -31,7 +31,7 @@ class System:
             activations, masked_images = system.neuron(images)
         """
         checked = check_images(images)
-        return await self._services.run(self._measure, checked)
+        return await self._services.lanes.run("network", self._measure, checked)
 
     def _measure(self, images: Sequence[Image.Image]) -> tuple[list[float], list[Image.Image]]:
         threshold = self._services.index.threshold(self._unit)

@@ -50,19 +50,17 @@ class Tools:
         """
         if system != "system":  # objects of the API arrive as their names
             raise ExperimentError("dataset_exemplars takes the object system: write tools.dataset_exemplars(system).")
-        activations, images = await self._services.run(self._exemplars)
-        self.threshold = sum(activations) / len(activations)
-        return activations, images
-
-    def _exemplars(self) -> tuple[list[float], list[Image.Image]]:
-        found = self._services.index.exemplars(self._unit, EXEMPLARS)
+        services = self._services
+        found = services.index.exemplars(self._unit, EXEMPLARS)
         if not found:
             raise ExperimentError("No image of the dataset activates this unit: it has no exemplars.")
-        threshold = self._services.index.threshold(self._unit)
-        images = [self._services.world.dataset_image(number) for number, _ in found]
-        responses = self._services.target.respond(images, self._unit)
-        shown = [masked(image, response, threshold) for image, response in zip(images, responses, strict=True)]
-        return [float(value) for _, value in found], shown
+        images = await services.lanes.run("drawing", lambda: [services.world.dataset_image(k) for k, _ in found])
+        responses = await services.lanes.run("network", services.target.respond, images, self._unit)
+        limit = services.index.threshold(self._unit)
+        shown = [masked(image, response, limit) for image, response in zip(images, responses, strict=True)]
+        activations = [float(value) for _, value in found]
+        self.threshold = sum(activations) / len(activations)
+        return activations, shown
 
     async def text2image(self, prompts: list[str]) -> list[Image.Image]:
         """Make one image for each prompt.
@@ -73,7 +71,7 @@ class Tools:
             images = tools.text2image(["a red ball on a sandy beach", "a red ball in the snow"])
         """
         texts = _check_texts(prompts, "prompts")
-        return await self._services.run(self._services.world.text2image, texts, self._seeds(len(texts)))
+        return await self._draw(texts)
 
     async def edit_images(
         self, prompts: list[str] | list[Image.Image], edits: list[str]
@@ -106,13 +104,11 @@ class Tools:
             )
         if all(isinstance(entry, str) for entry in originals):
             names = [str(entry) for entry in originals]
-            images = await self._services.run(
-                self._services.world.text2image, _check_texts(names, "prompts"), self._seeds(count)
-            )
+            images = await self._draw(names)
         else:
             images = check_images(originals, "prompts")
             names = [f"image {i + 1}" for i in range(count)]
-        edited = await self._services.run(self._services.world.edit, images, instructions)
+        edited = await self._services.lanes.run("drawing", self._services.world.edit, images, instructions)
         pairs = [picture for pair in zip(images, edited, strict=True) for picture in pair]
         titles = [
             title for name, edit in zip(names, instructions, strict=True) for title in (name, f"{name} -> {edit}")
@@ -127,7 +123,9 @@ class Tools:
         """
         checked, names = check_images(images), _check_texts(titles, "titles", allow_empty=True)
         _same_length(images=checked, titles=names)
-        lines = await self._services.run(lambda: [self._services.describer.describe_text(i) for i in checked])
+        lines = await self._services.lanes.run(
+            "network", lambda: [self._services.describer.describe_text(i) for i in checked]
+        )
         return "\n".join(f"{name}: {line}" for name, line in zip(names, lines, strict=True))
 
     async def summarize_images(self, images: list[Image.Image]) -> str:
@@ -135,7 +133,7 @@ class Tools:
         checked = check_images(images)
         if not checked:
             raise ExperimentError("summarize_images got no images.")
-        return await self._services.run(self._services.describer.summarize, checked)
+        return await self._services.lanes.run("network", self._services.describer.summarize, checked)
 
     async def log_experiment(
         self, activations: list[float], images: list[Image.Image], titles: list[str], text: str | list[str] = ""
@@ -171,8 +169,12 @@ class Tools:
 
     async def _append(self, numbers: list[float], images: list[Image.Image], titles: list[str], text: str) -> None:
         store = self._services.images
-        ids = await self._services.run(lambda: [store.put(image) for image in images])
+        ids = await self._services.lanes.run("disk", lambda: [store.put(image) for image in images])
         self.logged.append(LogEntry([significant(number) for number in numbers], ids, titles, text))
+
+    async def _draw(self, prompts: list[str]) -> list[Image.Image]:
+        seeds = self._seeds(len(prompts))
+        return await self._services.lanes.run("drawing", self._services.world.text2image, prompts, seeds)
 
     def _seeds(self, count: int) -> list[int]:
         """The next seeds of this experiment's stream: 31-bit, the same whenever the experiment is run again."""
