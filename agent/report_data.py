@@ -38,6 +38,7 @@ class MethodScore:
 
     difference: mean(positive) - mean(neutral). interval: of the difference, raw. over_p95 and
     over_p95_minus_median: the difference over p95 and over p95 - p50 of the unit's activations on the dataset.
+    drawable: False when the world could not draw the label, so that its positive prompts do not show it.
     """
 
     label: str
@@ -51,6 +52,7 @@ class MethodScore:
     interval: tuple[float, float] | None
     over_p95: float | None
     over_p95_minus_median: float | None
+    drawable: bool = True
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,7 @@ def _method(data: dict[str, Any]) -> MethodScore:
         interval=(low, high) if low is not None and high is not None else None,
         over_p95=_number(data.get("over_p95")),
         over_p95_minus_median=_number(data.get("over_p95_minus_median")),
+        drawable=data.get("drawable") is not False,
     )
 
 

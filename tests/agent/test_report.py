@@ -475,6 +475,7 @@ def test_units_without_transcript_scores_or_start(own: Path) -> None:
     scores["efficientnet-lite0.blocks.13.12"]["p50"] = 10**400
     scores["efficientnet-lite0.blocks.15.267"]["methods"].pop("agent")
     scores["groundtruth.conditional.2"]["p95"] = math.nan
+    scores["groundtruth.conditional.2"]["methods"]["agent"]["drawable"] = False
     (own / "scores.json").write_text(json.dumps(scores))
     extra = Transcript(own / "units" / "stray" / "transcript.jsonl")
     extra.append(Reply(1, "[CODE]:\n```python\nprint('not run')\n```"))
@@ -485,6 +486,7 @@ def test_units_without_transcript_scores_or_start(own: Path) -> None:
     page = page_of(own)
     for name in ("10.47", "13.12"):
         assert f"efficientnet-lite0.blocks.{name}: its entry in scores.json cannot be read" in page.text
+    assert page.text.count("cannot be drawn") == 1
     assert "'not run'" in page.text  # code of a reply whose experiment is not recorded yet
     assert page.wrong == []
 
