@@ -9,6 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "describe": "agent.run",
     "ExperimentError": "models.errors",
     "UserError": "models.errors",
 }

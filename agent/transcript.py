@@ -114,8 +114,8 @@ _TYPES: dict[str, type] = {t.type: t for t in (Start, Reply, Experiment, Notice,
 
 
 def record_to_json(record: Record) -> str:
-    """One line of the file, keys in field order."""
-    return json.dumps({"type": record.type, **asdict(record)}, ensure_ascii=False)
+    """One line of the file, in ASCII (replies may hold any character, lone surrogates too), keys in field order."""
+    return json.dumps({"type": record.type, **asdict(record)})
 
 
 def record_from_json(line: str) -> Record:
@@ -124,12 +124,12 @@ def record_from_json(line: str) -> Record:
     kind = _TYPES.get(data.pop("type", None)) if isinstance(data, dict) else None
     if kind is None:
         raise ValueError("not a transcript record")
-    if kind is Experiment:
-        data["log"] = [LogEntry(**entry) for entry in data["log"]]
     try:
+        if kind is Experiment:
+            data["log"] = [LogEntry(**entry) for entry in data["log"]]
         return kind(**data)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{kind.__name__} record: {error}") from None
 
 
 class ImageStore:
@@ -182,9 +182,9 @@ class Transcript:
     def _load(self) -> None:
         data = self.path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.decode("utf-8").splitlines(), start=1):
+        for number, line in enumerate(whole.split(b"\n")[:-1], start=1):
             try:
-                self.records.append(record_from_json(line))
+                self.records.append(record_from_json(line.decode("utf-8")))
             except ValueError as error:
                 raise UserError(
                     f"{self.path} is damaged at line {number} ({error}): delete the file to start this unit again."
@@ -218,5 +218,5 @@ def unit_directory(run: Path, unit: str) -> Path:
 
 
 def read_run(run: Path) -> Sequence[Transcript]:
-    """All transcripts of a run directory, in the order of their directory names."""
+    """All transcripts of a run directory, by name. Only for who holds the run: opening repairs a torn last line."""
     return [Transcript(path) for path in sorted((run / "units").glob("*/transcript.jsonl"))]

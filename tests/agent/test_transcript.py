@@ -24,7 +24,8 @@ from maia.agent.transcript import (
 from maia.models.errors import UserError
 from PIL import Image
 
-_text = st.text(max_size=30)
+# Line separators of Unicode and lone surrogates are what a reply may hold and a careless reader splits or dies at.
+_text = st.text(st.characters(codec=None) | st.sampled_from("\u2028\u2029\x85\r\n\ud800"), max_size=30)
 _entry = st.builds(
     LogEntry,
     st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
@@ -75,9 +76,10 @@ def test_a_file_cut_anywhere_keeps_its_whole_records(
     assert path.read_bytes() == whole
 
 
-def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["{not json}", "[]", '{"type": "experiment"}', '{"type": "reply", "turn": 1}', "\x00"])
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "transcript.jsonl"
-    path.write_text(record_to_json(Reply(1, "x")) + "\n{not json}\n")
+    path.write_text(record_to_json(Reply(1, "x")) + f"\n{line}\n")
     with pytest.raises(UserError, match="line 2"):
         Transcript(path)
 

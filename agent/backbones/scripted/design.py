@@ -10,10 +10,10 @@ from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, NOUNS, PATTERNS,
 from .evidence import family_of, members_of
 from .hypotheses import SPACE, Fit, Hypothesis, predictions
 
-SCREEN_IMAGES = 96
-FOCUS_IMAGES = 44
-DISCRIMINATE_IMAGES = 40
-EDIT_BASES = 6
+SCREEN_IMAGES = 80
+FOCUS_IMAGES = 36
+DISCRIMINATE_IMAGES = 32
+EDIT_BASES = 5
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def focus(designer: Designer, concepts: Sequence[str]) -> list[Setting]:
     """Each of the concepts with everything else in turn: one image tests six other concepts (group testing)."""
     settings = []
     for rank, concept in enumerate(concepts):
-        for _ in range(FOCUS_IMAGES if rank == 0 else FOCUS_IMAGES // 2 if rank == 1 else 6):
+        for _ in range(FOCUS_IMAGES if rank == 0 else FOCUS_IMAGES // 2 if rank == 1 else 4):
             settings.append(designer.with_concept(concept, designer.setting(two=0.8 if rank < 2 else 0.2)))
     return settings
 
