@@ -14,6 +14,7 @@ from maia.models.targets import Unit, load_target
 from maia.models.testbed.dataset import DATASET_SIZE, dataset_scene
 from maia.models.testbed.renderer import render
 from maia.models.testbed.scene import Concept, Rendering, Scene, SceneObject, concept_mask, concept_present
+from maia.models.testbed.world import World
 from PIL import Image
 
 DOG, CAT, ANIMAL = Concept("noun", "dog"), Concept("noun", "cat"), Concept("noun", "animal")
@@ -153,6 +154,19 @@ def test_foreign_pictures_are_an_error_that_the_model_reads() -> None:
         target.check(Unit("ground-truth", "singel", 0))
     with pytest.raises(UserError, match="indices run from 0"):
         target.neuron(Unit("ground-truth", "single", 1000))
+
+
+def test_pictures_of_the_real_world_are_seen() -> None:
+    world = World()
+    target = GroundTruthTarget(world)
+    truths = [neuron.truth for neuron in target.neurons["single"]]
+    images = world.text2image(["a red dog in the snow", "a blue cup on the grass"], [0, 1])
+    found = target.maxima(images, ["single"])["single"]
+    firing = [{truth for truth, value in zip(truths, values, strict=True) if value > 0} for values in found]
+    assert {"dog", "animal", "red", "snow"} <= firing[0] and firing[0].isdisjoint({"cup", "blue", "grass"})
+    assert {"cup", "container", "blue", "grass"} <= firing[1] and firing[1].isdisjoint({"dog", "red", "snow"})
+    with pytest.raises(ExperimentError):
+        target.maxima([images[0].rotate(90)], ["single"])
 
 
 def test_fingerprint_is_of_the_definition_not_of_the_world() -> None:
