@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ LIMITS = Limits(
     wall_s=2.0, cpu_s=20.0, memory_bytes=192 << 20, disk_bytes=8 << 20, processes=12, output_bytes=4096, calls=60
 )
 API = {"system": ["neuron"], "tools": ["text2image"]}
-OVERHEAD_S = 20.0  # start, end and a busy machine
+PATIENT_WALL_S = 15.0  # for programs that must end in another way than by time, also on a busy machine
+OVERHEAD_S = 15.0  # start, end and a busy machine
 BIG_RESULT = "x" * 100_000
 
 
@@ -133,8 +134,11 @@ def namespace_members(namespace: int) -> list[int]:
     return members
 
 
-async def check_program(program: Program, bait: Bait, sandbox: Sandbox) -> CheckResult:
+async def check_program(program: Program, bait: Bait, mode: str, limits: Limits) -> CheckResult:
     """Run one program and look at everything that must hold."""
+    if "timeout" not in program.outcomes:
+        limits = replace(limits, wall_s=PATIENT_WALL_S)
+    sandbox = Sandbox(mode, limits, API)
     namespaces: list[int] = []
     problems: list[str] = []
 
@@ -158,7 +162,7 @@ async def check_program(program: Program, bait: Bait, sandbox: Sandbox) -> Check
         problems.append("it did not run in a process namespace of its own")
     for namespace in namespaces:
         os.close(namespace)
-    problems += find_problems(program, outcome, elapsed_s, sandbox.limits, bait)
+    problems += find_problems(program, outcome, elapsed_s, limits, bait)
     if survivors:
         problems.append(f"processes survived: {survivors}")
     return CheckResult(program.name, outcome.outcome, elapsed_s, survivors, problems)
@@ -175,7 +179,7 @@ def find_problems(program: Program, outcome: Outcome, elapsed_s: float, limits: 
         problems.append("the secret came out")
     if program.says not in text:
         problems.append(f"{program.says!r} is not in what it said: {text[-300:]}")
-    bound_s = min(program.seconds or limits.wall_s, limits.wall_s) + OVERHEAD_S
+    bound_s = limits.wall_s + OVERHEAD_S
     if elapsed_s > bound_s:
         problems.append(f"it took {elapsed_s:.1f} s, more than {bound_s:.1f} s")
     if len(outcome.stdout.encode()) > 4 * limits.output_bytes or len(outcome.error) > 10_000:
@@ -191,14 +195,13 @@ async def check(
     mode: str = "bubblewrap", jobs: int = 4, programs: Sequence[Program] = PROGRAMS, limits: Limits = LIMITS
 ) -> list[CheckResult]:
     """Run the programs, at most `jobs` at a time, in their order. Raises UserError where no sandbox runs."""
-    sandbox = Sandbox(mode, limits, API)
-    await asyncio.to_thread(sandbox.check_available)
+    await asyncio.to_thread(Sandbox(mode).check_available)
     turns = asyncio.Semaphore(jobs)
     with lay_bait() as bait:
 
         async def one(program: Program) -> CheckResult:
             async with turns:
-                return await check_program(program, bait, sandbox)
+                return await check_program(program, bait, mode, limits)
 
         return await asyncio.gather(*map(one, programs))
 

@@ -54,15 +54,13 @@ def call(name='system.neuron', args=[], kwargs={'d': []}, images=[]):
 class Program:
     """One hostile program.
 
-    outcomes: those allowed. says: must occur in its output or error. seconds: how long it may take where that is
-    less than the limit of wall time. prelude: goes before the code.
+    outcomes: those allowed. says: must occur in its output or error. prelude: goes before the code.
     """
 
     name: str
     code: str
     outcomes: tuple[str, ...] = ("ok",)
     says: str = ""
-    seconds: float | None = None
     prelude: str = ""
 
     @property
@@ -82,11 +80,11 @@ def native(name: str, call: str) -> Program:
     return Program(name, code, ("ok",), "refused", prelude=LIBC)
 
 
-def by_hand(name: str, code: str, outcomes: tuple[str, ...], says: str = "", seconds: float | None = None) -> Program:
+def by_hand(name: str, code: str, outcomes: tuple[str, ...], says: str = "") -> Program:
     """A program that uses the pipe's descriptors itself."""
-    return Program(name, code, outcomes, says, seconds, PIPES)
+    return Program(name, code, outcomes, says, PIPES)
 
 
 def forged(name: str, code: str) -> Program:
     """A program that writes something to the pipe that ends its run at once."""
-    return by_hand(name, code, ("error",), "own pipe", 1.0)
+    return by_hand(name, code, ("error",), "own pipe")

@@ -123,7 +123,6 @@ PROTOCOL: tuple[Program, ...] = (
         "a forged end",
         "frame({'type': 'done', 'outcome': 'ok', 'error': '', 'images': []})",
         ("ok",),
-        seconds=1.0,
     ),
     by_hand(
         "forged half characters",
@@ -132,7 +131,6 @@ PROTOCOL: tuple[Program, ...] = (
         """,
         ("error",),
         "x",
-        seconds=1.0,
     ),
     by_hand(
         "close the pipe",
@@ -143,7 +141,6 @@ PROTOCOL: tuple[Program, ...] = (
         """,
         ("error",),
         "closed its pipe",
-        seconds=1.0,
     ),
     by_hand(
         "never read the results",

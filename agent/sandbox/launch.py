@@ -162,8 +162,8 @@ def _base_file_system() -> tuple[str, ...]:
         elif os.path.isdir(directory):
             options += ["--ro-bind", directory, directory]
     options += _interpreter_files()
-    for directory in package_directories():
-        options += ["--ro-bind", str(directory), f"/python/packages/{directory.name}"]
+    for package in package_directories():
+        options += ["--ro-bind", str(package), f"/python/packages/{package.name}"]
     for name in ("worker.py", "protocol.py"):
         options += ["--ro-bind", str(HERE / name), f"/sandbox/{name}"]
     return tuple(options)

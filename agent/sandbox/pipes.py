@@ -59,9 +59,9 @@ class Pipe:
 
 async def _ready(add: Callable[..., object], remove: Callable[[int], object], descriptor: int) -> None:
     """Wait until the descriptor can be read or written."""
-    future = asyncio.get_running_loop().create_future()
-    add(descriptor, lambda: future.done() or future.set_result(None))
+    event = asyncio.Event()
+    add(descriptor, event.set)
     try:
-        await future
+        await event.wait()
     finally:
         remove(descriptor)

@@ -74,8 +74,8 @@ def build_filter(machine: str | None = None) -> bytes:
     if machine == "x86_64":
         code += [(JUMP_GREATER_OR_EQUAL, 0, 1, X32_BIT), (RETURN, 0, 0, KILL)]
     for numbers in REFUSED.values():
-        if numbers[column] is not None:
-            code += [(JUMP_EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, refused)]
+        if (number := numbers[column]) is not None:
+            code += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, refused)]
     # clone3 hides its flags behind a pointer: "no such call" makes the C library take clone instead.
     code += [(JUMP_EQUAL, 0, 1, CLONE3[column]), (RETURN, 0, 0, unknown)]
     code += _with_argument(CLONE[column], 0, [(JUMP_ANY_BIT, 0, 1, NAMESPACE_FLAGS), (RETURN, 0, 0, refused)])

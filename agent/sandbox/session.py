@@ -28,6 +28,7 @@ from .watchdog import Stopwatch, Watchdog
 Handle = Callable[[str, list[Any], dict[str, Any]], Awaitable[Any]]
 LIBRARIES_BYTES = 512 << 20  # address space that interpreter, numpy and PIL map without using it
 MAX_ERROR = 8192
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 FLOOD = 512  # output is read and dropped up to this many times output_bytes, then the run ends
 
 
@@ -118,7 +119,11 @@ class Session:
         return Outcome(outcome, self._scrub(error[:MAX_ERROR]), self._scrub(stdout), self.clock.elapsed_s)
 
     def _scrub(self, text: str) -> str:
-        """Without bubblewrap the code sees this machine's paths, which have no place in a transcript."""
+        """Text that is safe to show: no control characters, which drive terminals, and none of our paths.
+
+        Under bubblewrap the code knows no path of this machine.
+        """
+        text = CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
         if self.contained:
             return text
         places = {str(launch.HERE), sys.base_prefix, sys.prefix, os.path.realpath(sys.prefix), str(Path.home())}

@@ -7,13 +7,17 @@ anything: limits set here are a courtesy (an exception that the code can read) b
 """
 
 import _thread
+import io
 import os
 import resource
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import protocol
+if TYPE_CHECKING:
+    from . import protocol
+else:
+    import protocol
 
 FILE_NAME = "<experiment>"
 ONLY_AST = 0x400  # ast.PyCF_ONLY_AST, without importing ast
@@ -76,14 +80,14 @@ class Channel:
             self.send(protocol.build_frame({"type": "done", "outcome": outcome, "error": error}, {}, self.limit))
         os._exit(0)
 
-    def _read(self, length: int) -> bytearray:
+    def _read(self, length: int) -> bytes:
         data = bytearray()
         while len(data) < length:
             chunk = os.read(self.read_fd, min(length - len(data), 1 << 20))
             if not chunk:
                 os._exit(1)
             data += chunk
-        return data
+        return bytes(data)
 
 
 class Api:
@@ -211,7 +215,8 @@ def main() -> None:
     channel = Channel(int(sys.argv[1]), int(sys.argv[2]))
     for descriptor in (channel.read_fd, channel.write_fd):
         os.set_inheritable(descriptor, False)
-    sys.stdout.reconfigure(line_buffering=True)  # what was printed before a time-out shall be seen
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what was printed before a time-out shall be seen
     start, decoder = channel.receive()
     channel.limit = start["limits"]["message_bytes"]
     os.environ.clear()
