@@ -27,8 +27,14 @@ from ..models.targets import Target, Unit, check_layers
 EXEMPLARS = 15
 """Exemplars of a unit (the paper, section 3.2)."""
 
-MASK_QUANTILE = 0.95
-"""Quantile of a unit's map values above which a masked image shows it."""
+MASK_QUANTILE = 0.99
+"""Quantile of a unit's map values above which a masked image shows it.
+
+The paper's figure 2 says .95, its predecessors (network dissection, MILAN) .99 and more. Looked at on
+EfficientNet-Lite0: .95 shows 25-35 % of an exemplar in deep layers, object and surroundings, and in the middle layers
+94 % of all images have some region, so that an outline says nothing. At .99 it is 10-20 %, the object itself, and in
+deep layers about 15 % of all images have a region (in the middle ones still 70 %).
+"""
 
 CHUNK_IMAGES = 512
 """Images in a chunk file: what a killed build loses at most."""
@@ -97,13 +103,21 @@ class ExemplarIndex:
     def threshold(self, unit: Unit, quantile: float = MASK_QUANTILE) -> float:
         """What the unit's map must exceed to be shown: the target's own threshold, or a quantile of its map values.
 
-        The quantile is taken over SAMPLED_POSITIONS positions of every image, the same ones in every build. Over
-        5,000 images that is 20,000 values: at quantile .95 the share of all positions that passes was within .0045 of
-        .05 for every unit measured (see docs of `_sample`), and it is interpolated between QUANTILES.
+        The quantile is taken over SAMPLED_POSITIONS positions of every image, the same ones in every build, and
+        interpolated between QUANTILES.
+        Measured on 1,000 images (EfficientNet-Lite0, 1,500 units of four layers): of all positions, .99 lets through
+        .01 with a root mean square error of .0015 and at worst .006; it falls with the root of the number of images.
+        It is below the unit's highest value if the unit varies at all: one that often reaches its ceiling (the .99
+        quantile of a fifth of the head is ReLU6's 6) shows where it does so, instead of nothing anywhere.
         """
+        maxima = self._maxima(unit)
         if self.facts.mask_threshold is not None:
             return self.facts.mask_threshold
-        return float(np.interp(quantile, QUANTILES, self._row(unit, "quantiles")))
+        found = np.float32(np.interp(quantile, QUANTILES, self._row(unit, "quantiles")))
+        highest = maxima.max()
+        if highest == maxima.min():
+            return float(found)
+        return float(min(found, np.nextafter(highest, np.float32(-np.inf))))
 
     def percentile(self, unit: Unit, q: float) -> float:
         """Quantile q (0..1) of the unit's activations over the dataset's images; exact."""

@@ -24,6 +24,7 @@ from maia.engine.exemplars import (
     Progress,
     build_index,
 )
+from maia.kernels.mask import region
 from maia.models.errors import UserError
 from maia.models.targets import Unit
 from PIL import Image
@@ -83,9 +84,9 @@ def test_exemplars_and_percentiles_equal_brute_force(index: ExemplarIndex) -> No
     for layer, count in target.layers.items():
         maxima = np.stack([target.one(k, layer).max((1, 2)) for k in range(60)])
         for unit in (Unit("fake", layer, place) for place in range(count)):
-            values = maxima[:, unit.index]
-            raised = [k for k in range(60) if values[k] > values.min()]
-            ranked = sorted(raised, key=lambda k, v=values.tolist(): (-v[k], k))  # type: ignore[misc]
+            values = maxima[:, unit.index].tolist()
+            raised = [k for k in range(60) if values[k] > min(values)]
+            ranked = sorted(raised, key=lambda k, v=values: (-v[k], k))
             expected = [(k, float(values[k])) for k in ranked[:EXEMPLARS]]
             assert index.exemplars(unit) == expected
             assert index.exemplars(unit, 3) == expected[:3]
@@ -103,6 +104,7 @@ def test_status(index: ExemplarIndex) -> None:
     statuses = [index.status(Unit("fake", "a", place)) for place in range(5)]
     assert statuses == ["dead", "saturated", "ok", "ok", "ok"]
     assert index.exemplars(Unit("fake", "a", DEAD)) == []
+    assert index.threshold(Unit("fake", "a", DEAD)) == -0.5
 
 
 def test_a_unit_that_few_images_raise_is_dead(tmp_path: Path) -> None:
@@ -121,13 +123,20 @@ def test_thresholds_are_the_quantiles_of_the_sampled_values(index: ExemplarIndex
     """Of a 1x1 map all values are sampled, so the quantile is exact; of a 6x6 map it is near."""
     target = FakeTarget()
     exact = np.stack([target.one(k, "b.1")[3] for k in range(60)])
-    for q in QUANTILES:
+    for q in QUANTILES[:-1]:
         assert index.threshold(Unit("fake", "b.1", 3), float(q)) == pytest.approx(
             float(np.quantile(exact, q)), abs=1e-6
         )
     every = np.stack([target.one(k, "a")[4] for k in range(60)])
     passed = (every > index.threshold(Unit("fake", "a", 4), 0.9)).mean()
     assert abs(passed - 0.1) < 0.05
+
+
+def test_a_unit_at_its_ceiling_shows_where_it_is(index: ExemplarIndex) -> None:
+    threshold = index.threshold(Unit("fake", "a", SATURATED))
+    assert 5 < threshold < 6
+    ceiling = np.full((6, 6), 6, np.float32)
+    assert region(ceiling, 12, 12, threshold).all()
 
 
 def test_a_target_with_a_threshold_of_its_own_keeps_it(tmp_path: Path) -> None:
