@@ -1,13 +1,18 @@
 """The command line: `maia …` or `python -m maia …`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from .models.errors import UserError
+
+if TYPE_CHECKING:
+    from .engine.profile import Profile
+    from .models.targets import Unit
 
 app = typer.Typer(
     name="maia",
@@ -16,10 +21,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
 sandbox_app = typer.Typer(help="The sandbox in which model-written code runs.", no_args_is_help=True)
 packs_app = typer.Typer(help="Optional packs of further drawings, for evaluation only.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(packs_app, name="packs")
+app.add_typer(bench_app, name="bench")
 
 console = Console()
 errors = Console(stderr=True)
@@ -50,12 +57,13 @@ DEMO_UNITS = {
 @app.command()
 def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbox: SandboxMode = "bubblewrap") -> None:
     """Interpret eight units at once, offline: four of an ImageNet network, four ground-truth neurons."""
+    from .engine.profile import load_profile
     from .models.targets import load_target, parse_units
     from .models.testbed.world import World
 
     world = World()
-    units = [unit for name, text in DEMO_UNITS.items() for unit in parse_units(text, load_target(name, world))]
-    _run(units, out, None, None, "testbed", jobs, None, seed, sandbox)
+    named = [unit for name, text in DEMO_UNITS.items() for unit in parse_units(text, load_target(name, world))]
+    _run(named, out, load_profile("testbed"), jobs, None, seed, sandbox)
 
 
 @app.command()
@@ -72,38 +80,46 @@ def describe(
     score: Annotated[bool, typer.Option(help="Score the labels on unseen images.")] = True,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
-    _run(units, out, target, backbone, profile, jobs, turns, seed, sandbox, score)
+    from .engine.profile import load_profile
+    from .models.targets import load_target, parse_units
+    from .models.testbed.world import World
+
+    chosen = load_profile(profile)
+    chosen = replace(chosen, target=target or chosen.target, backbone=backbone or chosen.backbone)
+    named = parse_units(units, load_target(chosen.target, World()))
+    _run(named, out, chosen, jobs, turns, seed, sandbox, score)
 
 
-def _run(units, out, target, backbone, profile, jobs, turns, seed, sandbox, score: bool = True) -> None:  # type: ignore[no-untyped-def]
+def _run(
+    units: "list[Unit]",
+    out: Path,
+    profile: "Profile",
+    jobs: int | None,
+    turns: int | None,
+    seed: int,
+    sandbox: str,
+    score: bool = True,
+) -> None:
     from .agent.experiment import Settings
     from .agent.progress import TerminalProgress
     from .agent.report import build_report, summary_table
     from .agent.run import describe as describe_units
     from .agent.sandbox.supervisor import Sandbox
     from .benchmarks.quality.score_run import score_run
-    from .engine.profile import load_profile
 
-    chosen = load_profile(profile)
-    if sandbox == "none":
-        errors.print(f"[bold red]{Sandbox(mode='none').banner}[/]")
-    else:
-        Sandbox(mode=sandbox).check_available()
-    settings = Settings(turns=turns or chosen.turns, seed=seed, sandbox=sandbox)
-    _announce(target or chosen.target, backbone or chosen.backbone, out)
-    with TerminalProgress(
-        console, len(units) if isinstance(units, list) else units.count(",") + units.count(":") + 1
-    ) as bars:
-        run = describe_units(
-            units, out, target, backbone, chosen, jobs=jobs, seed=seed, settings=settings, progress=bars
-        )
+    box = Sandbox(mode=sandbox)
+    box.check_available()
+    if box.banner:
+        errors.print(box.banner, style="bold red")
+    _announce(profile.backbone, out)
+    settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox)
+    with TerminalProgress(console, len(units)) as bars:
+        run = describe_units(units, out, profile=profile, jobs=jobs, settings=settings, progress=bars)
         if score:
             score_run(run, bars.scoring)
     report = build_report(out)
     console.print(summary_table(out))
-    console.print(
-        "Scores say how well a label predicts activation in this rendered world, on drawings that exploration never used."
-    )
+    console.print("Scores say how well a label predicts activation in this rendered world, on drawings never explored.")
     console.print(f"Report: {report}", soft_wrap=True)
 
 
@@ -141,6 +157,29 @@ def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> 
     path = build_report(run)
     console.print(summary_table(run))
     console.print(f"Report: {path}", soft_wrap=True)
+
+
+@bench_app.command("testbed")
+def bench_testbed(
+    out: Out = Path("runs/study"),
+    per_kind: Annotated[int, typer.Option(help="Ground-truth neurons of each kind.")] = 40,
+    real: Annotated[int, typer.Option(help="Units of EfficientNet-Lite0.")] = 40,
+    jobs: Annotated[int, typer.Option(min=1)] = 8,
+    seed: Seed = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
+) -> None:
+    """How often the truth is found, and how well labels predict, over many units of the testbed."""
+    import json
+
+    from .agent.progress import TerminalProgress
+    from .benchmarks.quality.testbed_study import run_study
+
+    with TerminalProgress(console, 3 * per_kind + real) as bars:
+        study = run_study(out, per_kind, real, seed, jobs, bars, bars.scoring)
+    text = json.dumps(study, indent=1)
+    if json_file:
+        json_file.write_text(text + "\n", encoding="utf-8")
+    console.print_json(text)
 
 
 @sandbox_app.command("check")

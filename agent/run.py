@@ -62,7 +62,7 @@ def open_services(
     describer = Describer()
     images = ImageStore(out / "images")
     lanes = Lanes()
-    services = {}
+    services: dict[str, Services] = {}
     for name in targets:
         target = load_target(name, world)
         index = open_index(target, world, layers[name], profile, progress)
@@ -133,7 +133,7 @@ def write_facts(path: Path, units: Sequence[Unit], backbone: str, profile: Profi
     """run.json: what the run is. Raises UserError when the directory holds a run of something else."""
     from ..models.testbed.dataset import DATASET_SIZE
 
-    facts = {
+    facts: dict[str, Any] = {
         "units": [str(unit) for unit in units],
         "target": sorted({unit.target for unit in units}),
         "backbone": backbone,

@@ -46,6 +46,7 @@ def score_unit(services: Services, unit: Unit, label: str, seed: int) -> dict[st
         "truth": truth.truth if truth else None,
         "truth_found": found["agent"],
         "truth_found_by": found,
+        "status": services.index.status(unit),
         "p50": services.index.percentile(unit, 0.5),
         "p95": services.index.percentile(unit, 0.95),
         "methods": {name: score_label(services, unit, labels[name], seed) for name in METHODS},

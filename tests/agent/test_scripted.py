@@ -127,6 +127,19 @@ def test_an_experiment_that_failed_is_followed_by_a_smaller_one() -> None:
     assert label == "boat"
 
 
+def test_a_unit_that_nothing_activates_is_said_to_have_no_concept() -> None:
+    dialogue = [
+        Message("system", ("api",)),
+        Message("user", ("task",)),
+        Message("assistant", ("# step: exemplars",)),
+        Message("user", ("Your code raised an error:\nExperimentError: No image of the dataset activates this unit",)),
+        Message("assistant", ("# step: screen",)),
+        Message("user", ("0 | a red dog in the snow\n0 | a blue plain cup on the grass",)),
+    ]
+    parsed = parse_reply(asyncio.run(ScriptedBackbone().reply(dialogue, 0)))
+    assert parsed.labels == ["no visual concept found"]
+
+
 def test_a_reply_is_a_function_of_the_messages_and_the_seed() -> None:
     dialogue = [Message("system", ("api",)), Message("user", ("task",))]
     first = asyncio.run(ScriptedBackbone().reply(dialogue, 7))

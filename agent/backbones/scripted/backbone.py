@@ -36,7 +36,7 @@ class ScriptedBackbone:
                 "I begin with the images of the dataset that activate the unit most.",
                 write.exemplar_code(),
             )
-        if not evidence.observations and not evidence.exemplars and len(evidence.steps) > 1:
+        if _silent(evidence):
             return _nothing_found()
         current = fit(evidence)
         if evidence.last_turn or _settled(evidence, current):
@@ -87,6 +87,12 @@ def _leading_concepts(current: Fit, count: int = 6) -> list[str]:
     return ranked[:count]
 
 
+def _silent(evidence: Evidence) -> bool:
+    """Whether nothing has activated the unit: no exemplars, and one and the same activation on every image made."""
+    values = {observation.activation for observation in evidence.observations}
+    return not evidence.exemplars and "screen" in evidence.steps and len(values) <= 1 and not evidence.last_error
+
+
 def _settled(evidence: Evidence, current: Fit) -> bool:
     """Whether the best hypothesis was tested by edits and leads clearly, or the rounds are used up."""
     rounds = sum(step.startswith("edit") for step in evidence.steps)
@@ -102,8 +108,8 @@ def _conclude(evidence: Evidence, current: Fit) -> str:
     high, low, count = current.high[best], current.low[best], int(current.count[best])
     runner_up = SPACE[current.best(2)[1]]
     description = (
-        f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made for it, "
-        f"the mean activation was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. "
+        f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made "
+        f"for it, the mean activation was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. "
         f"The next best explanation was '{runner_up.label}'."
     )
     if not evidence.observations or not np.isfinite(high) or high <= low:

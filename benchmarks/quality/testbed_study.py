@@ -1,0 +1,124 @@
+"""How often the truth is found, and how well labels predict, over many units of the testbed.
+
+Ground truth: the first N neurons of each kind of the suite. Real units: drawn by a stated seed from layers of
+EfficientNet-Lite0, without dead and saturated ones (which are counted). The study is a run like any other: killed
+and started again, it goes on.
+"""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...agent.run import Run, RunProgress, describe, open_services
+from ...agent.transcript import write_whole
+from ...engine.profile import load_profile
+from ...models.targets import Unit, load_target
+from ...models.testbed.world import World
+from .predictive import bootstrap_mean
+from .score_run import METHODS, score_run
+
+KINDS = ("single", "or", "conditional")
+REAL_TARGET = "efficientnet-lite0"
+REAL_LAYERS = ("blocks.5", "blocks.10", "blocks.15", "head")
+Z = 1.96
+
+
+def ground_truth_units(per_kind: int) -> list[Unit]:
+    """The first neurons of each kind."""
+    target = load_target("ground-truth", World())
+    return [Unit(target.name, kind, i) for kind in KINDS for i in range(min(per_kind, target.layers[kind]))]
+
+
+def real_units(count: int, seed: int, out: Path, progress: RunProgress) -> tuple[list[Unit], dict[str, int]]:
+    """`count` units in equal parts from REAL_LAYERS, and how many draws were dead or saturated."""
+    services = open_services([REAL_TARGET], {REAL_TARGET: list(REAL_LAYERS)}, load_profile("testbed"), out, progress)[
+        REAL_TARGET
+    ]
+    chosen: list[Unit] = []
+    refused = {"dead": 0, "saturated": 0}
+    for position, layer in enumerate(REAL_LAYERS):
+        wanted = count // len(REAL_LAYERS) + (position < count % len(REAL_LAYERS))
+        indices = list(range(services.target.layers[layer]))
+        random.Random(f"{seed}/{layer}").shuffle(indices)
+        for index in indices:
+            unit = Unit(REAL_TARGET, layer, index)
+            status = services.index.status(unit)
+            if status != "ok":
+                refused[status] += 1
+            elif wanted:
+                chosen.append(unit)
+                wanted -= 1
+            if not wanted:
+                break
+    return chosen, refused
+
+
+def wilson(found: int, count: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a proportion."""
+    if count == 0:
+        return (0.0, 1.0)
+    share, spread = found / count, Z * Z / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z * np.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
+    return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def summarise(scores: dict[str, Any]) -> dict[str, Any]:
+    """Rates of truth found by kind and method, and mean scores over units with intervals, by group of units."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, entry in scores.items():
+        unit = Unit.parse(name)
+        group = unit.layer if entry["truth"] is not None else f"{unit.target} {unit.layer}"
+        groups.setdefault(group, []).append(entry)
+        groups.setdefault("ground truth" if entry["truth"] is not None else "real units", []).append(entry)
+    return {group: _group(entries) for group, entries in sorted(groups.items())}
+
+
+def _group(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {"units": len(entries)}
+    for method in METHODS:
+        row: dict[str, Any] = {}
+        for field in ("difference", "over_p95", "over_p95_minus_median"):
+            row[field] = _mean([e["methods"][method][field] for e in entries])
+        if entries[0]["truth"] is not None:
+            found = sum(bool(e["truth_found_by"][method]) for e in entries)
+            row["truth_found"] = {"found": found, "rate": found / len(entries), "interval": wilson(found, len(entries))}
+        result[method] = row
+    for other in METHODS[1:]:
+        pairs = [(e["methods"]["agent"], e["methods"][other]) for e in entries]
+        for field in ("difference", "over_p95_minus_median"):
+            result[f"agent minus {other}, {field}"] = _mean(
+                [a[field] - b[field] for a, b in pairs if a[field] is not None and b[field] is not None]
+            )
+    return result
+
+
+def _mean(values: list[float | None]) -> dict[str, Any] | None:
+    kept = [value for value in values if value is not None]
+    if not kept:
+        return None
+    return {"mean": float(np.mean(kept)), "interval": bootstrap_mean(kept), "units": len(kept)}
+
+
+def run_study(
+    out: Path, per_kind: int, real: int, seed: int, jobs: int, progress: RunProgress, scoring: Any
+) -> dict[str, Any]:
+    """The whole study into `out`; returns what `study.json` there holds."""
+    units = ground_truth_units(per_kind)
+    drawn, refused = real_units(real, seed, out, progress) if real else ([], {})
+    run: Run = describe(units + drawn, out, jobs=jobs, seed=seed, progress=progress)
+    scores = score_run(run, scoring)
+    failed = [str(unit) for unit in run.units if str(unit) not in run.labels]
+    study = {
+        "backbone": "scripted",
+        "seed": seed,
+        "units": len(run.units),
+        "failed": failed,
+        "not drawn": refused,
+        "groups": summarise({str(unit): scores[str(unit)] for unit in run.units if str(unit) in scores}),
+    }
+    write_whole(out / "study.json", (json.dumps(study, indent=1) + "\n").encode())
+    return study
