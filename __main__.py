@@ -111,7 +111,7 @@ def _run(
     box.check_available()
     if box.banner:
         errors.print(box.banner, style="bold red")
-    _announce(profile.backbone, out)
+    _announce(profile, out)
     settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox)
     with TerminalProgress(console, len(units)) as bars:
         run = describe_units(units, out, profile=profile, jobs=jobs, settings=settings, progress=bars)
@@ -123,15 +123,12 @@ def _run(
     console.print(f"Report: {report}", soft_wrap=True)
 
 
-def _announce(target: str, backbone: str, out: Path) -> None:
+def _announce(profile: "Profile", out: Path) -> None:
     from .models.testbed.packs import available
 
-    packs = available()
-    named = (
-        ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in packs.items())
-        or "none (optional: maia packs install)"
-    )
-    console.print(f"Backbone: [bold]{backbone}[/]. Drawing packs: {named}. Run directory: {out}", soft_wrap=True)
+    packs = ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in available().items())
+    packs = packs or "none (optional: maia packs install)"
+    console.print(f"Backbone: [bold]{profile.backbone}[/]. Drawing packs: {packs}. Run: {out}", soft_wrap=True)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from PIL import Image
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 class ImageWorld(Protocol):
     """Makes and edits images. Raises ExperimentError for what it cannot draw."""
 
-    def text2image(self, prompts: Sequence[str], seeds: Sequence[int], purpose: str = ...) -> list[Image.Image]:
+    def text2image(self, prompts: Sequence[str], seeds: Sequence[int], purpose: Literal["exploration", "evaluation"] = ...) -> list[Image.Image]:
         """One RGB image for each (prompt, seed)."""
         ...
 

@@ -163,8 +163,10 @@ def calls_itself(tree: Any) -> bool:
 
 def run_code(code: str, system: Api, tools: Api) -> None:
     """Run the code as a module; then run_experiment(system, tools), if it defines that and did not call it."""
+    import random
     import types
 
+    random.seed(0)  # so that an experiment that is run again after a crash draws the same numbers
     module = types.ModuleType("experiment")  # not "__main__": a guarded second start must not run
     sys.modules["experiment"] = module
     scope = module.__dict__

@@ -94,9 +94,9 @@ def _grass(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) -
         blades = []
         for _ in range(70):
             nearness = rng.random() ** 0.7
-            x, y = rng.uniform(0, SIZE), line + 6 + (SIZE - line) * nearness
-            height = 2 + 10 * nearness
-            blades.append((x, y, x + rng.uniform(-0.4, 0.4) * height, y - height))
+            root, y = rng.uniform(0, SIZE), line + 6 + (SIZE - line) * nearness
+            tall = 2 + 10 * nearness
+            blades.append((root, y, root + rng.uniform(-0.4, 0.4) * tall, y - tall))
         strokes(canvas, blades, pen(shift(tone, rng, 8), 1.3, 190))
 
 
@@ -131,9 +131,9 @@ def _beach(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) -
         canvas.drawPath(builder.detach(), pen((252, 252, 250), 1.1 if offset else 3.0, alpha))
     for _ in range(26):  # pebbles
         nearness = rng.random() ** 0.6
-        x, y = rng.uniform(0, SIZE), shore + 14 + (SIZE - shore - 14) * nearness
+        middle, y = rng.uniform(0, SIZE), shore + 14 + (SIZE - shore - 14) * nearness
         radius = 0.5 + 1.6 * nearness * rng.random()
-        canvas.drawOval(box(x - radius, y, x + radius, y + radius), fill(shift((168, 146, 116), rng, 30), 200))
+        canvas.drawOval(box(middle - radius, y, middle + radius, y + radius), fill(shift((168, 146, 116), rng, 30), 200))
 
 
 def _sea(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) -> None:

@@ -216,7 +216,9 @@ def _brick_wall(canvas: skia.Canvas, rng: random.Random, line: float, light: Lig
 def _pavement(canvas: skia.Canvas, rng: random.Random, line: float) -> None:
     stone = shift((146, 142, 136), rng, 10)
     vertical(canvas, line, SIZE, mix(stone, (50, 46, 42), 0.3), stone, mix(stone, (230, 226, 218), 0.15))
-    joints = [(SIZE / 2 + i * 34, line, SIZE / 2 + i * 62, SIZE) for i in range(-5, 6)]
+    joints: list[tuple[float, float, float, float]] = [
+        (SIZE / 2 + i * 34, line, SIZE / 2 + i * 62, SIZE) for i in range(-5, 6)
+    ]
     joints.append((0, line + 0.42 * (SIZE - line), SIZE, line + 0.42 * (SIZE - line)))
     strokes(canvas, joints, pen(mix(stone, (30, 28, 26), 0.6), 1.0, 140))
     ground_noise(canvas, line, rng, 0.5, 22, 0.8, 0.8)

@@ -59,14 +59,15 @@ def _dial(
 
 def _roman(hour: int, radius: float, cx: float, cy: float) -> skia.Path:
     """One Roman numeral standing on the chapter ring, feet to the centre, as plain strokes of one width."""
-    pieces = {
+    pieces: dict[str, list[tuple[tuple[float, float], ...]]] = {
         "I": [((0, 0), (0, 1))],
         "V": [((-0.3, 0), (0, 1)), ((0.3, 0), (0, 1))],
         "X": [((-0.3, 0), (0.3, 1)), ((0.3, 0), (-0.3, 1))],
     }
     text, size = _NUMERALS[hour - 1], radius * 0.2
     advance = [0.35 if letter == "I" else 0.75 for letter in text]
-    left, strokes = -sum(advance) / 2, []
+    left = -sum(advance) / 2
+    strokes: list[list[tuple[float, float]]] = []
     for letter, step in zip(text, advance, strict=True):
         strokes += [
             [((left + step / 2 + x) * size, -radius * 0.93 + y * size) for x, y in pen] for pen in pieces[letter]
