@@ -18,7 +18,9 @@ R = TypeVar("R")
 class ImageWorld(Protocol):
     """Makes and edits images. Raises ExperimentError for what it cannot draw."""
 
-    def text2image(self, prompts: Sequence[str], seeds: Sequence[int], purpose: Literal["exploration", "evaluation"] = ...) -> list[Image.Image]:
+    def text2image(
+        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Literal["exploration", "evaluation"] = ...
+    ) -> list[Image.Image]:
         """One RGB image for each (prompt, seed)."""
         ...
 

@@ -133,7 +133,9 @@ def _beach(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) -
         nearness = rng.random() ** 0.6
         middle, y = rng.uniform(0, SIZE), shore + 14 + (SIZE - shore - 14) * nearness
         radius = 0.5 + 1.6 * nearness * rng.random()
-        canvas.drawOval(box(middle - radius, y, middle + radius, y + radius), fill(shift((168, 146, 116), rng, 30), 200))
+        canvas.drawOval(
+            box(middle - radius, y, middle + radius, y + radius), fill(shift((168, 146, 116), rng, 30), 200)
+        )
 
 
 def _sea(canvas: skia.Canvas, rng: random.Random, line: float, light: Light) -> None:

@@ -35,7 +35,8 @@ class Part:
 
 
 # flat: none. sphere: radial highlight upper left. vertical / sideways: linear, light from above / left.
-# cylinder: a glossy upright tube. glass: diagonal glare. dark / light: a uniform tint (a face turned away or to the light).
+# cylinder: a glossy upright tube. glass: diagonal glare.
+# dark / light: a uniform tint (a face turned away or to the light).
 SHADES = ("flat", "sphere", "vertical", "sideways", "cylinder", "glass", "dark", "light")
 
 Drawing = Callable[[random.Random, RGB], list[Part]]
