@@ -7,7 +7,7 @@ from PIL import Image
 
 from ..kernels.mask import mask_image
 from ..models.errors import ExperimentError
-from ..models.targets import Response, Unit
+from ..models.targets import Response, Target, Unit
 from .services import Services
 
 
@@ -36,14 +36,17 @@ class System:
     def _measure(self, images: Sequence[Image.Image]) -> tuple[list[float], list[Image.Image]]:
         threshold = self._services.index.threshold(self._unit)
         responses = self._services.target.respond(images, self._unit)
-        return [float(r.value) for r in responses], [
-            masked(image, response, threshold) for image, response in zip(images, responses, strict=True)
-        ]
+        return [float(response.value) for response in responses], masked(
+            self._services.target, images, responses, threshold
+        )
 
 
-def masked(image: Image.Image, response: Response, threshold: float) -> Image.Image:
-    """The image with the region above threshold kept and outlined, the rest darkened."""
-    return Image.fromarray(mask_image(np.asarray(image.convert("RGB")), response.map, threshold))
+def masked(
+    target: Target, images: Sequence[Image.Image], responses: Sequence[Response], threshold: float
+) -> list[Image.Image]:
+    """What the target sees of each image, with the region above threshold kept and outlined, the rest darkened."""
+    views = [np.asarray(target.view(image)) for image in images]
+    return [Image.fromarray(mask_image(v, r.map, threshold)) for v, r in zip(views, responses, strict=True)]
 
 
 def check_images(images: object, name: str = "images") -> list[Image.Image]:

@@ -56,8 +56,7 @@ class Tools:
             raise ExperimentError("No image of the dataset activates this unit: it has no exemplars.")
         images = await services.lanes.run("drawing", lambda: [services.world.dataset_image(k) for k, _ in found])
         responses = await services.lanes.run("network", services.target.respond, images, self._unit)
-        limit = services.index.threshold(self._unit)
-        shown = [masked(image, response, limit) for image, response in zip(images, responses, strict=True)]
+        shown = masked(services.target, images, responses, services.index.threshold(self._unit))
         activations = [float(value) for _, value in found]
         self.threshold = sum(activations) / len(activations)
         return activations, shown

@@ -20,10 +20,11 @@ def exemplar_only_label(services: Services, unit: Unit) -> str:
     """
     found = services.index.exemplars(unit, EXEMPLARS)
     images = [services.world.dataset_image(number) for number, _ in found]
-    threshold = services.index.threshold(unit)
+    responses = services.target.respond(images, unit)
+    shown = masked(services.target, images, responses, services.index.threshold(unit))
     evidence = Evidence()
-    for (_, value), image, response in zip(found, images, services.target.respond(images, unit), strict=True):
-        region, _, rest = services.describer.describe_text(masked(image, response, threshold)).partition("darkened:")
+    for (_, value), image in zip(found, shown, strict=True):
+        region, _, rest = services.describer.describe_text(image).partition("darkened:")
         evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), value))
     if not evidence.exemplars:
         return "no visual concept found"

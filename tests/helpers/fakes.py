@@ -60,6 +60,9 @@ class RednessTarget:
     def __init__(self, broken: bool = False) -> None:
         self.broken = broken
 
+    def view(self, image: Image.Image) -> Image.Image:
+        return image
+
     def respond(self, images: Sequence[Image.Image], unit: Unit) -> list[Response]:
         if self.broken:
             raise RuntimeError("device lost")
