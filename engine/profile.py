@@ -73,6 +73,6 @@ def _checked(data: Any, path: Path) -> Profile:
 
 def cache_directory() -> Path:
     """Where indexes and packs are kept between runs: $MAIA_CACHE, else $XDG_CACHE_HOME/maia, else ~/.cache/maia."""
-    if "MAIA_CACHE" in os.environ:
+    if os.environ.get("MAIA_CACHE"):
         return Path(os.environ["MAIA_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maia"

@@ -27,11 +27,17 @@ BRASS: RGB = (212, 176, 72)
 
 @dataclass(frozen=True)
 class Part:
-    """path in the unit box; fill: BODY, an RGB, or RGBA; shade: one of SHADES, how light falls on it."""
+    """path in the unit box; fill: BODY, an RGB, or RGBA; shade: one of SHADES, how light falls on it.
+
+    overlay: a gray picture laid over the filled path as hard light, middle gray leaving it as it is; it covers
+    `box`, (left, top, right, bottom) in the unit box, and is cut off at the path.
+    """
 
     path: skia.Path
     fill: str | tuple[int, ...]
     shade: str = "flat"
+    overlay: skia.Image | None = None
+    box: tuple[float, float, float, float] = (-1.0, -1.0, 1.0, 1.0)
 
 
 # flat: none. sphere: radial highlight upper left. vertical / sideways: linear, light from above / left.

@@ -11,7 +11,7 @@ import numpy as np
 import skia
 
 from .backgrounds import draw_background
-from .catalogue import all_drawings, drawing_choices
+from .catalogue import all_drawings, drawing_choices, drawing_of
 from .drawing import BODY, Part
 from .scene import SIZE, Rendering, Scene, SceneObject
 from .scenery import Light, argb, glow, light_of
@@ -27,7 +27,8 @@ _INDOORS = ("room", "brick wall", "studio")
 def render(scene: Scene) -> Rendering:
     """Draws a scene; the same scene always gives the same bytes.
 
-    Raises KeyError or IndexError for a noun, pattern, colour, background or drawing that does not exist.
+    Raises KeyError or IndexError for a noun, pattern, colour, background or drawing that does not exist, UserError
+    for a drawing of a pack that is not installed.
     """
     light = light_of(scene.seed)
     pixels = np.zeros((SIZE, SIZE, 4), np.uint8)
@@ -56,7 +57,7 @@ class _ReadyObject:
         rng = random.Random(f"{stream}/surface")
         period = min(PERIODS[-1], max(PERIODS[0], rng.uniform(*OBJECT_PERIOD) * entry.scale))
         self.shader, self.tone = texture(entry.colour, entry.pattern, period, rng, 1 / entry.scale)
-        draw = all_drawings()[entry.noun][entry.drawing]
+        draw = drawing_of(entry.noun, entry.drawing)
         self.parts = draw(random.Random(f"{stream}/drawing"), self.tone)
 
     def place(self, canvas: skia.Canvas) -> None:
@@ -84,11 +85,22 @@ def _draw_object(canvas: skia.Canvas, ready: _ReadyObject, light: Light) -> None
         else:
             paint = skia.Paint(AntiAlias=True, Color=_part_colour(part))
         canvas.drawPath(part.path, paint)
+        if part.overlay is not None:
+            _draw_overlay(canvas, part)
         shade = _shade(part, side)
         if shade is not None:
             canvas.drawPath(part.path, shade)
         if part.fill == BODY:
             canvas.drawPath(part.path, edge)
+    canvas.restore()
+
+
+def _draw_overlay(canvas: skia.Canvas, part: Part) -> None:
+    canvas.save()
+    canvas.clipPath(part.path, doAntiAlias=True)
+    smooth = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kLinear)
+    paint = skia.Paint(BlendMode=skia.BlendMode.kHardLight)
+    canvas.drawImageRect(part.overlay, skia.Rect.MakeLTRB(*part.box), smooth, paint)
     canvas.restore()
 
 

@@ -1,14 +1,22 @@
-"""Noun packs: what is kept of a package, refusals, and sprites. No network: the package tool is replaced."""
+"""Noun packs: what is kept of a package, refusals, sprites, where they are drawn. No network: tiny packs on disk."""
 
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skia
+from maia.engine.profile import cache_directory
 from maia.models.errors import UserError
-from maia.models.testbed.packs import PACKS, available, install, sprite
+from maia.models.testbed.catalogue import FIRST_PACK_DRAWING, all_drawings, drawing_choices, drawing_extent
+from maia.models.testbed.dataset import dataset_scene
+from maia.models.testbed.edits import edit_scene, purpose_of
+from maia.models.testbed.language import parse_prompt
+from maia.models.testbed.packs import PACKS, available, default_directory, install, sprite
+from maia.models.testbed.renderer import render
+from maia.models.testbed.scene import Concept, Scene, SceneObject, concept_mask
 from maia.models.testbed.vocabulary import NOUNS
 from PIL import Image, ImageDraw
 
@@ -49,7 +57,7 @@ def test_install_keeps_the_nouns_and_nothing_else(tmp_path: Path) -> None:
     assert available(tmp_path) == {"emoji": ["dog", "cat"]}
     assert sorted(p.name for p in (tmp_path / "emoji").iterdir()) == ["SOURCE", "cat.webp", "dog.webp"]
     assert [p.name for p in tmp_path.iterdir()] == ["emoji"]
-    assert install("emoji", tmp_path, _fake_npm(["bird"])) == ["bird"]
+    assert install("emoji", tmp_path, _fake_npm(["fish"])) == ["fish"]
 
 
 def test_a_failing_tool_leaves_the_old_pack(tmp_path: Path) -> None:
@@ -93,3 +101,97 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "emoji" / "dog.webp").write_bytes(b"no picture")
     with pytest.raises(UserError, match="install the pack again"):
         sprite("emoji", "dog", tmp_path)
+
+
+@pytest.fixture
+def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache's directory of packs."""
+    monkeypatch.setenv("MAIA_CACHE", str(tmp_path))
+    return tmp_path / "packs"
+
+
+def _put(packs: Path, name: str, *nouns: str) -> None:
+    for noun in nouns:
+        suffix = Path(PACKS[name].files[noun]).suffix
+        (packs / name).mkdir(parents=True, exist_ok=True)
+        (packs / name / f"{noun}{suffix}").write_bytes(_picture(suffix))
+
+
+def _alone(noun: str, drawing: int, flip: bool = False) -> Scene:
+    return Scene(5, "studio", (SceneObject(noun, "blue", "plain", drawing, 112, 112, 60, flip=flip),))
+
+
+@pytest.mark.parametrize("variables", [("MAIA_CACHE",), ("XDG_CACHE_HOME",), ("MAIA_CACHE", "XDG_CACHE_HOME"), ()])
+@pytest.mark.parametrize("value", ["set", ""])
+def test_packs_are_in_the_cache(
+    variables: tuple[str, ...], value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MAIA_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in variables:
+        monkeypatch.setenv(name, str(tmp_path / name) if value else "")
+    assert default_directory() == cache_directory() / "packs"
+
+
+def test_a_pack_has_its_own_index_whatever_else_is_installed(packs: Path) -> None:
+    last = len(all_drawings()["dog"]) - 1
+    explored = drawing_choices("dog", "exploration")
+    assert drawing_choices("dog", "evaluation") == (last,)
+    _put(packs, "stamps", "dog")
+    assert drawing_choices("dog", "evaluation") == (last, FIRST_PACK_DRAWING + 1)
+    _put(packs, "emoji", "dog")
+    assert drawing_choices("dog", "evaluation") == (last, FIRST_PACK_DRAWING, FIRST_PACK_DRAWING + 1)
+    assert drawing_choices("dog", "exploration") == explored
+    assert drawing_choices("cat", "evaluation") == (len(all_drawings()["cat"]) - 1,)
+
+
+def test_dataset_and_exploration_are_the_same_with_packs(packs: Path) -> None:
+    def pictures() -> list[bytes]:
+        prompts = [f"a red {noun} and a striped cup on the grass" for noun in ("dog", "car", "guitar")]
+        scenes = [dataset_scene(k) for k in range(0, 4680, 600)] + [parse_prompt(text, 3) for text in prompts]
+        scenes += [edit_scene(scenes[-1], "add a dog"), edit_scene(scenes[-1], "replace the cup with a ball")]
+        return [render(scene).image.tobytes() for scene in scenes]
+
+    without = pictures()
+    for name, pack in PACKS.items():
+        _put(packs, name, *pack.files)
+    assert pictures() == without
+    # Evaluation, where the packs are meant to be, does change.
+    drawn = {parse_prompt("a dog", seed, "evaluation").objects[0].drawing for seed in range(40)}
+    assert drawn == set(drawing_choices("dog", "evaluation")) and len(drawn) == 3
+    assert purpose_of(_alone("dog", FIRST_PACK_DRAWING)) == "evaluation"
+
+
+def test_a_sprite_is_coloured_shaded_and_in_the_segment_map(packs: Path) -> None:
+    _put(packs, "emoji", "dog")
+    scene = _alone("dog", FIRST_PACK_DRAWING)
+    rendering = render(scene)
+    mask = concept_mask(scene, rendering, Concept("noun", "dog"))
+    assert np.array_equal(mask, concept_mask(scene, rendering, Concept("colour", "blue")))
+    left, top, right, bottom = (112 + 60 * edge for edge in drawing_extent("dog", FIRST_PACK_DRAWING))
+    rows, columns = np.nonzero(mask)
+    assert (columns.min(), columns.max() + 1) == pytest.approx((left, right), abs=1.5)
+    assert (rows.min(), rows.max() + 1) == pytest.approx((top, bottom), abs=1.5)
+    assert mask.sum() == pytest.approx(np.pi / 4 * (right - left) * (bottom - top), rel=0.03)  # a disc
+    pixels = rendering.image.astype(int)
+    middle = int((top + bottom) / 2)
+    dark, light = pixels[middle, 90], pixels[middle, 134]
+    assert dark[2] > dark[0] + 30 and light.sum() > dark.sum() + 80
+    mirrored = render(_alone("dog", FIRST_PACK_DRAWING, flip=True)).image.astype(int)
+    assert mirrored[middle, 90].sum() > mirrored[middle, 134].sum() + 80
+    # Outside its silhouette the picture is that of the empty studio, shadow apart: nothing of the overlay is left.
+    empty = render(Scene(5, "studio", ())).image
+    assert np.array_equal(rendering.image[: int(top) - 2], empty[: int(top) - 2])
+
+
+def test_a_scene_of_a_pack_that_is_gone_says_so(packs: Path) -> None:
+    _put(packs, "stamps", "dog")
+    scene = _alone("dog", FIRST_PACK_DRAWING + 1)
+    render(scene)
+    shutil.rmtree(packs)
+    with pytest.raises(UserError, match="maia packs install stamps"):
+        render(scene)
+    with pytest.raises(UserError, match="maia packs install stamps"):
+        drawing_extent("dog", FIRST_PACK_DRAWING + 1)
+    with pytest.raises(IndexError):
+        render(_alone("dog", FIRST_PACK_DRAWING + len(PACKS)))
