@@ -191,10 +191,9 @@ def sandbox_check(sandbox: SandboxMode = "bubblewrap") -> None:
 @packs_app.command("install")
 def packs_install(name: Annotated[str, typer.Argument(help="emoji or stamps.")]) -> None:
     """Fetch a pack from its registry into the cache (needs a connection once)."""
-    from .engine.profile import cache_directory
     from .models.testbed.packs import install
 
-    nouns = install(name, cache_directory() / "packs")
+    nouns = install(name)
     console.print(f"Pack {name}: {len(nouns)} nouns with further drawings.")
 
 
