@@ -8,18 +8,16 @@ disagree, and edits of one factor at a time. It is named "scripted" wherever it 
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ....models.testbed.vocabulary import GROUPS
 from ..base import Message
-from . import design, write
+from . import contest, design, write
 from .evidence import Evidence, read
 from .hypotheses import CONCEPTS, SPACE, Fit, Hypothesis, fit
 
-ROUNDS = 4
-"""Rounds of telling the best hypotheses apart before it concludes anyway."""
+ROUNDS = 3
+"""Rounds of telling the best hypotheses apart before the contest comes anyway."""
 MARGIN = 6.0
-"""Nats by which the best hypothesis must lead the next to conclude early: odds of about 400 to 1."""
+"""Nats by which the best hypothesis must lead the next to be decided early: odds of about 400 to 1."""
 
 
 class ScriptedBackbone:
@@ -38,9 +36,9 @@ class ScriptedBackbone:
             )
         if _silent(evidence):
             return _nothing_found()
+        if evidence.last_turn or contest.STEP in evidence.steps:
+            return _conclude(evidence)
         current = fit(evidence)
-        if evidence.last_turn or _settled(evidence, current):
-            return _conclude(evidence, current)
         remark, code = _next_experiment(evidence, current, seed)
         return write.experiment_reply(write.hypothesis_list(current), remark, code)
 
@@ -55,6 +53,9 @@ def _next_experiment(evidence: Evidence, current: Fit, seed: int) -> tuple[str, 
     if "focus" not in done:
         settings = design.focus(designer, _leading_concepts(current))
         return _plan("focus", "Now the leading concepts, each in changing company.", settings, evidence)
+    if _decided(evidence, current):
+        remark = "The best explanations compete on fresh images of their own."
+        return remark, write.image_code(contest.STEP, contest.settings(designer, current))
     rounds = done.count("discriminate")
     if rounds > done.count("edit"):
         best = SPACE[current.best(1)[0]]
@@ -93,28 +94,42 @@ def _silent(evidence: Evidence) -> bool:
     return not evidence.exemplars and "screen" in evidence.steps and len(values) <= 1 and not evidence.last_error
 
 
-def _settled(evidence: Evidence, current: Fit) -> bool:
-    """Whether the best hypothesis was tested by edits and leads clearly, or the rounds are used up."""
-    rounds = sum(step.startswith("edit") for step in evidence.steps)
-    if rounds >= ROUNDS:
+def _decided(evidence: Evidence, current: Fit) -> bool:
+    """Whether experiments that tell hypotheses apart can stop: the best leads clearly, or stayed the best for a
+    round."""
+    rounds = [step for step in evidence.steps if step.startswith("discriminate")]
+    edited = sum(step.startswith("edit") for step in evidence.steps)
+    if edited >= ROUNDS:
         return True
+    if edited < 1 or edited < len(rounds):
+        return False
     first, second = current.best(2)
-    return rounds >= 1 and bool(current.score[first] - current.score[second] >= MARGIN)
+    if current.score[first] - current.score[second] >= MARGIN:
+        return True
+    return edited >= 2 and fit(evidence.before(rounds[-1])).best(1)[0] == first
 
 
-def _conclude(evidence: Evidence, current: Fit) -> str:
-    best = current.best(1)[0]
-    hypothesis = SPACE[best]
-    high, low, count = current.high[best], current.low[best], int(current.count[best])
-    runner_up = SPACE[current.best(2)[1]]
+def _conclude(evidence: Evidence) -> str:
+    """The best-fitting hypothesis, unless another one won the contest clearly."""
+    fitted = fit(evidence.before(contest.STEP))
+    best, second = fitted.best(2)
+    hypothesis, remark = SPACE[best], ""
+    outcome = contest.result(evidence, fitted)
+    if outcome is not None:
+        hypothesis = outcome.winner
+        remark = f" On fresh images made for it, it reached a mean of {outcome.mean:.3g}."
+        if outcome.challenged:
+            remark += f" '{SPACE[best].label}' explains as much, but reached {outcome.fitted_mean:.3g} only."
+    chosen = SPACE.index(hypothesis)
+    high, low, count = fitted.high[chosen], fitted.low[chosen], int(fitted.count[chosen])
     description = (
         f"The unit responds to {_in_words(hypothesis)}. Over {len(evidence.observations)} images that were made "
-        f"for it, the mean activation was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere. "
-        f"The next best explanation was '{runner_up.label}'."
+        f"for it, the mean activation was {high:.3g} in the {count} images where this holds and {low:.3g} elsewhere."
+        f"{remark} The next best explanation was '{SPACE[second].label}'."
     )
-    if not evidence.observations or not np.isfinite(high) or high <= low:
+    if not evidence.observations or high <= low:
         description = f"The exemplars show {_in_words(hypothesis)}; no experiment confirmed it."
-    return write.conclusion_reply(write.hypothesis_list(current), description, hypothesis)
+    return write.conclusion_reply(write.hypothesis_list(fitted), description, hypothesis)
 
 
 def _in_words(hypothesis: Hypothesis) -> str:

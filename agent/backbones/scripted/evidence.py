@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
 from ..base import Message
@@ -48,11 +48,11 @@ def concepts_in(text: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Observation:
-    """An image that was made: everything that is in it, and the unit's activation."""
+    """An image that was made: everything that is in it, the unit's activation, and the step that made it."""
 
     concepts: frozenset[str]
     activation: float
-    text: str
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class Evidence:
     steps: list[str] = field(default_factory=list)
     last_error: str = ""
     last_turn: bool = False
+
+    def before(self, step: str) -> "Evidence":
+        """The evidence without the images of this step and of those after it."""
+        kept = self.steps[: self.steps.index(step)] if step in self.steps else self.steps
+        return replace(self, observations=[o for o in self.observations if o.step in kept], steps=kept)
 
 
 def read(messages: Sequence[Message]) -> Evidence:
@@ -97,4 +102,5 @@ def _read_result(text: str, evidence: Evidence) -> None:
         if int(number) in values:
             evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), values[int(number)]))
     for value, prompt in RESULT_LINE.findall(text):
-        evidence.observations.append(Observation(concepts_in(prompt), float(value), prompt))
+        step = evidence.steps[-1] if evidence.steps else ""
+        evidence.observations.append(Observation(concepts_in(prompt), float(value), step))
