@@ -104,6 +104,7 @@ def _run(
     from .agent.progress import TerminalProgress
     from .agent.report import build_report, summary_table
     from .agent.run import describe as describe_units
+    from .agent.run import locked
     from .agent.sandbox.supervisor import Sandbox
     from .benchmarks.quality.score_run import score_run
 
@@ -113,11 +114,12 @@ def _run(
         errors.print(box.banner, style="bold red")
     _announce(profile, out)
     settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox)
-    with TerminalProgress(console, len(units)) as bars:
-        run = describe_units(units, out, profile=profile, jobs=jobs, settings=settings, progress=bars)
-        if score:
-            score_run(run, bars.scoring)
-    report = build_report(out)
+    with locked(out):  # until the report is written: scores.json has one writer as well
+        with TerminalProgress(console, len(units)) as bars:
+            run = describe_units(units, out, profile=profile, jobs=jobs, settings=settings, progress=bars)
+            if score:
+                score_run(run, bars.scoring)
+        report = build_report(out)
     console.print(summary_table(out))
     console.print("Scores say how well a label predicts activation in this rendered world, on drawings never explored.")
     console.print(f"Report: {report}", soft_wrap=True)
@@ -208,10 +210,17 @@ def packs_list() -> None:
         console.print("No pack is installed; everything works without one.")
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
     """Entry point: errors for people end with one sentence and exit code 2."""
     try:
         app()
+    except SystemExit as ending:  # typer turns an interrupt within a command into a silent exit code
+        if ending.code == INTERRUPTED:
+            _say_interrupted()
+        raise
     except UserError as error:
         if _debug:
             raise
@@ -230,8 +239,12 @@ def main() -> None:
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        errors.print("maia: interrupted; the same command goes on where this one stopped.", highlight=False)
-        sys.exit(130)
+        _say_interrupted()
+        sys.exit(INTERRUPTED)
+
+
+def _say_interrupted() -> None:
+    errors.print("maia: interrupted; the same command goes on where this one stopped.", highlight=False)
 
 
 if __name__ == "__main__":

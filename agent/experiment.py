@@ -79,6 +79,8 @@ class UnitRun:
                 f"({_difference(self.transcript.records[0], start)}): "
                 "give the same options as then, or another --out directory."
             )
+        else:
+            self._progress(self.unit, self.transcript)  # what an earlier run left counts as done
         while self.transcript.end is None:
             if isinstance(self.transcript.records[-1], Reply):
                 await self._act(self.transcript.records[-1])
@@ -105,7 +107,6 @@ class UnitRun:
             settings={
                 "removed_tools": list(settings.removed_tools),
                 "target_fingerprint": self.services.target.fingerprint,
-                "index": self.services.index.facts.key,
             },
         )
 

@@ -6,6 +6,7 @@ import fcntl
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,14 @@ from ..models.targets import Target, Unit, load_target, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
 from .services import Lanes, Services
-from .transcript import Conclusion, ImageStore, Transcript, write_whole
+from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished, write_whole
 
 VERSIONED = ("torch", "numpy", "pillow", "skia-python")
+GROWING = ("units", "target")
+"""Facts of run.json that a later call on the same directory may add to."""
+
+# Of the running thread or task: another one in this process is refused as another process is.
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
 class RunProgress:
@@ -109,11 +115,13 @@ def describe(
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
     experimenter = load_backbone(backbone or chosen.backbone)
+    facts = facts_of(named, experimenter.name, chosen, settings)
     with locked(path):
-        write_facts(path, named, experimenter.name, chosen, settings)
+        joined(path, facts)  # refused before an index is built for it
         services = open_services(names, layers, chosen, path, progress)
         for unit in named:
             services[unit.target].target.check(unit)
+        write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
         watch: Progress = progress.unit
         transcripts = asyncio.run(run_units(named, experimenter, services, settings, path, jobs or chosen.jobs, watch))
     return Run(path, named, services, transcripts, settings.seed)
@@ -129,16 +137,23 @@ def _units(units: str | Sequence[Unit], target: str) -> list[Unit]:
     return list(units)
 
 
-def write_facts(path: Path, units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings) -> None:
-    """run.json: what the run is. Raises UserError when the directory holds a run of something else."""
-    from ..models.testbed.dataset import DATASET_SIZE
+def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings) -> dict[str, Any]:
+    """The content of run.json for a run of these units alone."""
+    from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint
+    from ..models.testbed.packs import available
 
-    facts: dict[str, Any] = {
+    dataset = {
+        "name": profile.world,
+        "images": profile.dataset_images or DATASET_SIZE,
+        "fingerprint": dataset_fingerprint(),
+    }
+    return {
         "units": [str(unit) for unit in units],
         "target": sorted({unit.target for unit in units}),
         "backbone": backbone,
         "world": profile.world,
-        "dataset": {"name": profile.world, "images": profile.dataset_images or DATASET_SIZE},
+        "dataset": dataset,
+        "packs": {name: len(nouns) for name, nouns in available().items()},
         "task": settings.task,
         "seed": settings.seed,
         "turns": settings.turns,
@@ -146,21 +161,30 @@ def write_facts(path: Path, units: Sequence[Unit], backbone: str, profile: Profi
         "sandbox": settings.sandbox,
         "versions": {name: _version(name) for name in VERSIONED},
     }
+
+
+def joined(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """`facts` with the units that the directory's run.json has already.
+
+    Raises UserError when the directory holds a run with other settings, or its run.json is damaged.
+    """
     file = path / "run.json"
-    if file.exists():
-        try:
-            old = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
-        different = [name for name in facts if name not in ("units", "versions") and old.get(name) != facts[name]]
-        if different:
-            raise UserError(
-                f"{path} holds a run with other settings ({', '.join(different)}): "
-                "give the same options, or another --out."
-            )
-        facts["units"] = list(dict.fromkeys([*old.get("units", []), *facts["units"]]))
-        facts["target"] = sorted({*old.get("target", []), *facts["target"]})
-    write_whole(file, (json.dumps(facts, indent=2) + "\n").encode())
+    if not file.exists():
+        return facts
+    try:
+        old = json.loads(file.read_text(encoding="utf-8"))
+        units, targets = list(map(str, old["units"])), set(map(str, old["target"]))
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
+    different = [name for name in facts if name not in (*GROWING, "versions") and old.get(name) != facts[name]]
+    if different:
+        raise UserError(
+            f"{path} holds a run with other settings ({', '.join(different)}): give the same options, or another --out."
+        )
+    return facts | {
+        "units": list(dict.fromkeys([*units, *facts["units"]])),
+        "target": sorted({*targets, *facts["target"]}),
+    }
 
 
 def _version(package: str) -> str:
@@ -169,12 +193,20 @@ def _version(package: str) -> str:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the run directory; a second run on it is refused. The lock ends with the process, however it ends."""
+    """Hold the run directory; a second run on it is refused. The lock ends with the process, however it ends.
+
+    Whoever holds it may take it again inside. Removes what writes that were killed left unfinished.
+    """
+    held = _held.get()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        file = (path / ".lock").open("w")
+        key = path.resolve()
+        file = None if key in held else (path / ".lock").open("w")
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): give another --out directory.") from None
+    if file is None:
+        yield
+        return
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,4 +214,9 @@ def locked(path: Path) -> Iterator[None]:
             raise UserError(
                 f"another run is writing to {path}: wait for it, or give another --out directory."
             ) from None
-        yield
+        token = _held.set(held | {key})
+        try:
+            remove_unfinished(path)
+            yield
+        finally:
+            _held.reset(token)

@@ -170,6 +170,25 @@ def write_whole(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
+def remove_unfinished(run: Path) -> None:
+    """Delete the temporary files of `write_whole` in a run directory whose writers no longer live."""
+    for pattern in (".*.tmp", "images/.*.tmp", "units/*/.*.tmp"):
+        for path in run.glob(pattern):
+            writer = path.name.split(".")[-2]
+            if writer.isdecimal() and not _lives(int(writer)):
+                path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 class Transcript:
     """Append-only record file of one unit. Opening it drops a last line that a crash cut short."""
 
