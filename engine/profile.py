@@ -60,6 +60,9 @@ def _checked(data: Any, path: Path) -> Profile:
     if unknown or missing:
         problem = f"unknown fields {', '.join(map(str, unknown))}" if unknown else f"no field {', '.join(missing)}"
         raise UserError(f"{path} has {problem}: a profile has exactly {', '.join(names)}.")
+    for name in ("world", "target", "backbone"):
+        if not isinstance(data[name], str):
+            raise UserError(f"{path}: {name} must be a name, not {data[name]!r}.")
     for name in ("jobs", "turns", "dataset_images"):
         value = data[name]
         if name == "dataset_images" and value is None:
