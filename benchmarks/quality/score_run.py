@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ...agent.run import Run
 from ...agent.services import Services
 from ...agent.transcript import write_whole
+from ...models.errors import UserError
 from ...models.groundtruth import GroundTruthTarget, same_truth
 from ...models.targets import Unit
 from ..baselines.controls import exemplar_only_label, random_label
@@ -21,7 +23,7 @@ def score_run(run: Run, progress: Callable[[int, int], None] = lambda done, tota
     Returns the content of scores.json (docs/design.md).
     """
     path = run.path / "scores.json"
-    scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    scores = _read(path) if path.exists() else {}
     labels = run.labels
     units = [unit for unit in run.units if str(unit) in labels]
     for done, unit in enumerate(units):
@@ -32,6 +34,17 @@ def score_run(run: Run, progress: Callable[[int, int], None] = lambda done, tota
             scores[str(unit)] = score_unit(run.services[unit.target], unit, label, run.seed)
             write_whole(path, (json.dumps(scores, indent=1) + "\n").encode())
     progress(len(units), len(units))
+    return scores
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """scores.json. Raises UserError when it is damaged."""
+    try:
+        scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        for entry in scores.values():
+            entry["methods"]["agent"]["label"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UserError(f"{path} is damaged: delete it, and the labels are scored again.") from None
     return scores
 
 
