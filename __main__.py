@@ -48,9 +48,10 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
     _debug = debug
 
 
+# The network's units answer to things that this world can draw (docs/results.md has units drawn at random).
 DEMO_UNITS = {
-    "efficientnet-lite0": "blocks.10=47:blocks.15=267:head=100,811",
-    "ground-truth": "single=0,20:or=5:conditional=9",
+    "efficientnet-lite0": "blocks.10=20,47:blocks.15=126,127",
+    "ground-truth": "single=16,76:or=18:conditional=19",
 }
 
 

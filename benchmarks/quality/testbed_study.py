@@ -1,8 +1,8 @@
 """How often the truth is found, and how well labels predict, over many units of the testbed.
 
-Ground truth: the first N neurons of each kind of the suite. Real units: drawn by a stated seed from layers of
-EfficientNet-Lite0, without dead and saturated ones (which are counted). The study is a run like any other: killed
-and started again, it goes on.
+Ground-truth neurons and real units are drawn by a stated seed: the former from each kind of the suite, the latter
+from layers of EfficientNet-Lite0, without dead and saturated ones (which are counted). The study is a run like any
+other: killed and started again, it goes on.
 """
 
 import json
@@ -26,10 +26,15 @@ REAL_LAYERS = ("blocks.5", "blocks.10", "blocks.15", "head")
 Z = 1.96
 
 
-def ground_truth_units(per_kind: int) -> list[Unit]:
-    """The first neurons of each kind."""
+def ground_truth_units(per_kind: int, seed: int) -> list[Unit]:
+    """`per_kind` neurons of each kind of the suite, drawn by the seed."""
     target = load_target("ground-truth", World())
-    return [Unit(target.name, kind, i) for kind in KINDS for i in range(min(per_kind, target.layers[kind]))]
+    units = []
+    for kind in KINDS:
+        count = target.layers[kind]
+        chosen = random.Random(f"{seed}/{kind}").sample(range(count), min(per_kind, count))
+        units += [Unit(target.name, kind, index) for index in sorted(chosen)]
+    return units
 
 
 def real_units(count: int, seed: int, out: Path, progress: RunProgress) -> tuple[list[Unit], dict[str, int]]:
@@ -107,7 +112,7 @@ def run_study(
     out: Path, per_kind: int, real: int, seed: int, jobs: int, progress: RunProgress, scoring: Any
 ) -> dict[str, Any]:
     """The whole study into `out`; returns what `study.json` there holds."""
-    units = ground_truth_units(per_kind)
+    units = ground_truth_units(per_kind, seed)
     drawn, refused = real_units(real, seed, out, progress) if real else ([], {})
     run: Run = describe(units + drawn, out, jobs=jobs, seed=seed, progress=progress)
     scores = score_run(run, scoring)
