@@ -442,6 +442,7 @@ def test_a_full_disk(small_disk: Path, profile: Path, finished: tuple[Path, Said
     out = small_disk / "run"
     sentence = describe(profile, out).sentence()
     assert "No space left on device" in sentence and "same command again" in sentence
+    assert not list(out.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     said = describe(profile, out)
     assert said.code == 0, said.err
