@@ -11,10 +11,10 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import safetensors
@@ -23,6 +23,9 @@ from safetensors.numpy import load_file, save
 
 from ..models.errors import UserError
 from ..models.targets import Target, Unit, check_layers
+
+if TYPE_CHECKING:
+    from ..models.testbed.scene import Scene
 
 EXEMPLARS = 15
 """Exemplars of a unit (the paper, section 3.2)."""
@@ -179,10 +182,24 @@ class ExemplarIndex:
         return cls(facts, load_file(tensors_path))
 
 
-class ImageDataset(Protocol):
-    """A dataset by index: image k is always the same."""
+_Reduce = Callable[[range], dict[str, np.ndarray]]
+"""What is kept of the images with these ids: see `_reduce`."""
 
-    def dataset_image(self, k: int) -> Image.Image: ...
+
+class SceneDataset(Protocol):
+    """A dataset by index, as scenes and as pictures: number k is always the same."""
+
+    def dataset_scene(self, k: int) -> "Scene": ...
+    def drawn_ahead(self) -> AbstractContextManager[Callable[[int], Image.Image]]: ...
+
+
+@runtime_checkable
+class SceneTarget(Protocol):
+    """A target with a threshold of its own that needs no pictures, only what is where in them."""
+
+    def scene_maxima(self, scenes: "Sequence[Scene]", layers: Sequence[str]) -> dict[str, np.ndarray]:
+        """`Target.maxima` of the scenes' pictures."""
+        ...
 
 
 def build_index(
@@ -200,14 +217,18 @@ def build_index(
     chunk, and two builds of the same index wait for each other. Raises UserError for unknown layers, an empty
     dataset, or a damaged index.
     """
-    if dataset_size < 1:
-        raise UserError("the dataset holds no images: give at least one.")
     facts = IndexFacts.of(target, dataset_fingerprint, dataset_size, layers)
+    return _built(facts, lambda ids: _reduce(target, facts, [image_of(k) for k in ids], ids), directory, progress)
+
+
+def _built(facts: IndexFacts, reduce: _Reduce, directory: Path, progress: Progress | None) -> ExemplarIndex:
+    if facts.dataset_size < 1:
+        raise UserError("the dataset holds no images: give at least one.")
     path = directory / f"{facts.key}.json"
     with _lock(directory / f"{facts.key}.lock"):
         if not path.exists():
             chunks = directory / f"{facts.key}.chunks"
-            files = _build_chunks(target, facts, image_of, chunks, progress)
+            files = _build_chunks(facts, reduce, chunks, progress)
             _merge(facts, files).save(directory)
             shutil.rmtree(chunks)
         return ExemplarIndex.load(path, facts)
@@ -215,27 +236,31 @@ def build_index(
 
 def cached_index(
     target: Target,
-    dataset: ImageDataset,
+    dataset: SceneDataset,
     layers: Sequence[str],
     directory: Path,
     size: int | None = None,
     progress: Progress | None = None,
 ) -> ExemplarIndex:
-    """`build_index` over the offline world's dataset. size: images of it that are used (None: all)."""
+    """`build_index` over the offline world's dataset. size: images of it that are used (None: all).
+
+    The pictures are drawn in a second process while the target answers; for a SceneTarget none are drawn.
+    """
     from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint  # here, so that other datasets need no skia
 
-    return build_index(
-        target, size or DATASET_SIZE, dataset.dataset_image, layers, directory, dataset_fingerprint(), progress
-    )
+    size = size or DATASET_SIZE
+    if isinstance(target, SceneTarget):
+        facts = IndexFacts.of(target, dataset_fingerprint(), size, layers)
+
+        def reduce(ids: range) -> dict[str, np.ndarray]:
+            return _named(target.scene_maxima([dataset.dataset_scene(k) for k in ids], list(facts.layers)))
+
+        return _built(facts, reduce, directory, progress)
+    with dataset.drawn_ahead() as image_of:
+        return build_index(target, size, image_of, layers, directory, dataset_fingerprint(), progress)
 
 
-def _build_chunks(
-    target: Target,
-    facts: IndexFacts,
-    image_of: Callable[[int], Image.Image],
-    directory: Path,
-    progress: Progress | None,
-) -> list[Path]:
+def _build_chunks(facts: IndexFacts, reduce: _Reduce, directory: Path, progress: Progress | None) -> list[Path]:
     """Chunk files in the order of the images; those that a former build left whole are kept."""
     directory.mkdir(parents=True, exist_ok=True)
     files = []
@@ -246,7 +271,7 @@ def _build_chunks(
             parts = []
             for first in range(start, stop, BATCH_IMAGES):
                 ids = range(first, min(first + BATCH_IMAGES, stop))
-                parts.append(_reduce(target, facts, [image_of(k) for k in ids], ids))
+                parts.append(reduce(ids))
                 if progress is not None:
                     progress(ids.stop, facts.dataset_size)
             _write_whole(path, save({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}))
@@ -272,12 +297,16 @@ def _reduce(target: Target, facts: IndexFacts, images: list[Image.Image], ids: r
     """ "LAYER/maxima" [B, C] and, where quantiles are needed, "LAYER/samples" [B, P, C]."""
     layers = list(facts.layers)
     if facts.mask_threshold is not None:
-        return {f"{layer}/maxima": maxima for layer, maxima in target.maxima(images, layers).items()}
+        return _named(target.maxima(images, layers))
     reduced = {}
     for layer, maps in target.maps(images, layers).items():
         reduced[f"{layer}/maxima"] = maps.max((2, 3))
         reduced[f"{layer}/samples"] = _sample(maps, ids)
     return reduced
+
+
+def _named(maxima: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{layer}/maxima": values for layer, values in maxima.items()}
 
 
 def _sample(maps: np.ndarray, ids: Sequence[int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from .groundtruth_labels import parse_label, same_truth
 from .groundtruth_neuron import MIN_AREA, REFERENCE_AREA, GroundTruthNeuron
 from .groundtruth_suite import neuron_suite
 from .targets import Response, Unit, check_layers, check_unit
-from .testbed.scene import SIZE, Rendering, Scene, concept_mask
+from .testbed.scene import SIZE, Rendering, Scene, concept_areas, concept_mask
 
 __all__ = ["GroundTruthNeuron", "GroundTruthTarget", "SceneRegistry", "parse_label", "same_truth"]
 
@@ -75,6 +75,17 @@ class GroundTruthTarget:
         result = {layer: np.zeros((len(images), count), np.float32) for layer, count in self._counts(layers)}
         for layer, place, index, answer in self._answers(images, layers):
             result[layer][place, index] = answer[0]
+        return result
+
+    def scene_maxima(self, scenes: Sequence[Scene], layers: Sequence[str]) -> dict[str, np.ndarray]:
+        """`maxima` of the scenes' pictures, which need not be drawn: float32 [B, C] for each layer."""
+        from .testbed.renderer import render_segments  # here, so that only those who draw need skia
+
+        result = {layer: np.zeros((len(scenes), count), np.float32) for layer, count in self._counts(layers)}
+        for place, scene in enumerate(scenes):
+            area_of = concept_areas(scene, render_segments(scene))
+            for layer in layers:
+                result[layer][place] = [neuron.value(area_of) for neuron in self.neurons[layer]]
         return result
 
     def _counts(self, layers: Sequence[str]) -> list[tuple[str, int]]:

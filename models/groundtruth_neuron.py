@@ -65,16 +65,22 @@ class GroundTruthNeuron:
         present = [concept_present(scene, concept) for concept in self.concepts]
         return any(present) if self.kind == "or" else all(present)
 
+    def value(self, area_of: Callable[[Concept], int]) -> float:
+        """The value 0..1, given each concept's visible pixels as a number: that of `respond`."""
+        value_a = confidence(area_of(self.a))
+        if self.b is None:
+            return value_a
+        value_b = confidence(area_of(self.b))
+        if self.kind == "conditional":
+            return value_a if value_a and value_b else 0.0
+        return (value_a + value_b) / 2 if value_a and value_b else value_a or value_b
+
     def respond(self, mask_of: Callable[[Concept], np.ndarray]) -> tuple[float, np.ndarray | None]:
         """(value 0..1, bool mask [224, 224] or None where the value is 0), given each concept's visible pixels."""
-        mask_a = mask_of(self.a)
-        value_a = confidence(int(mask_a.sum()))
-        if self.b is None:
-            return value_a, mask_a if value_a else None
-        mask_b = mask_of(self.b)
-        value_b = confidence(int(mask_b.sum()))
-        if self.kind == "conditional":
-            return (value_a, mask_a) if value_a and value_b else (0.0, None)
-        if value_a and value_b:
-            return (value_a + value_b) / 2, mask_a | mask_b
-        return (value_a, mask_a) if value_a else (value_b, mask_b if value_b else None)
+        value = self.value(lambda concept: int(mask_of(concept).sum()))
+        if not value:
+            return 0.0, None
+        if self.kind != "or":
+            return value, mask_of(self.a)
+        masks = [mask for mask in map(mask_of, self.concepts) if mask.sum() >= MIN_AREA]
+        return value, np.logical_or.reduce(masks)

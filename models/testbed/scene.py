@@ -1,6 +1,8 @@
 """A scene of the offline world: what is in the picture, and which concepts that makes true, with exact masks."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -54,6 +56,14 @@ class Scene:
         objects = tuple(SceneObject(**entry) for entry in data["objects"])
         surface = data["surface"]
         return cls(data["seed"], data["background"], objects, tuple(surface) if surface else None)
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What is where in a drawn scene, without its colours. objects, body: as in `Rendering`."""
+
+    objects: np.ndarray
+    body: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def concept_present(scene: Scene, concept: Concept) -> bool:
     return any(getattr(entry, concept.family) in members for entry in scene.objects)
 
 
-def concept_mask(scene: Scene, rendering: Rendering, concept: Concept) -> np.ndarray:
+def concept_mask(scene: Scene, rendering: Rendering | Segments, concept: Concept) -> np.ndarray:
     """bool [224, 224]: exactly where the concept is visible.
 
     A noun covers all parts of its objects; a colour or pattern covers the bodies that carry it (and
@@ -127,3 +137,23 @@ def concept_mask(scene: Scene, rendering: Rendering, concept: Concept) -> np.nda
     wanted = [i + 1 for i, entry in enumerate(scene.objects) if getattr(entry, concept.family) in members]
     mask = np.isin(rendering.objects, wanted)
     return mask if concept.family == "noun" else mask & rendering.body
+
+
+def concept_areas(scene: Scene, segments: Rendering | Segments) -> Callable[[Concept], int]:
+    """The visible pixels of any concept: `concept_mask(...).sum()`, counted once for all concepts of a scene."""
+    whole = segments.objects.size
+    count = len(scene.objects) + 1
+    visible = np.bincount(segments.objects.ravel(), minlength=count).tolist()
+    bodies = np.bincount(segments.objects[segments.body], minlength=count).tolist()
+
+    @cache
+    def area(concept: Concept) -> int:
+        members = concept.members
+        if concept.family == "background":
+            return visible[0] if scene.background in members else 0
+        if scene.surface is not None:
+            return whole if concept_present(scene, concept) else 0
+        pixels = visible if concept.family == "noun" else bodies
+        return sum(pixels[i + 1] for i, entry in enumerate(scene.objects) if getattr(entry, concept.family) in members)
+
+    return area

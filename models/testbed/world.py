@@ -12,6 +12,7 @@ from PIL import Image
 from ..errors import ExperimentError
 from .catalogue import Purpose
 from .dataset import dataset_scene
+from .drawn_ahead import DrawnAhead
 from .edits import edit_scene
 from .language import parse_prompt
 from .renderer import render
@@ -100,6 +101,14 @@ class World:
     def dataset_image(self, k: int) -> Image.Image:
         """Picture k of the dataset; always the same."""
         return self.register(dataset_scene(k))[0]
+
+    def dataset_scene(self, k: int) -> Scene:
+        """Scene k of the dataset; nothing is drawn."""
+        return dataset_scene(k)
+
+    def drawn_ahead(self) -> DrawnAhead:
+        """The dataset's pictures for one pass over them, which this world does not remember."""
+        return DrawnAhead()
 
     def register(self, scene: Scene) -> tuple[Image.Image, Rendering]:
         """Draw a scene and remember its picture."""

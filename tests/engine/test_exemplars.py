@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,9 @@ from maia.engine.exemplars import (
 )
 from maia.kernels.mask import region
 from maia.models.errors import UserError
+from maia.models.groundtruth import GroundTruthTarget
 from maia.models.targets import Unit
+from maia.models.testbed.world import World
 from PIL import Image
 
 DEAD, SATURATED, TIED = 0, 1, 2
@@ -300,3 +302,56 @@ def test_a_damaged_chunk_is_built_again(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.warns(UserWarning, match="is damaged; it is built again"):
         resumed = build(tmp_path)
     assert np.array_equal(resumed._tensors["a/maxima"], build(tmp_path / "whole")._tensors["a/maxima"])
+
+
+class Shadow:
+    """Answers with the mean brightness of a picture: one unit, a 1x1 map."""
+
+    name, fingerprint, layers = "shadow", "s1", {"all": 1}
+
+    def __init__(self, mask_threshold: float | None):
+        self.mask_threshold = mask_threshold
+
+    def maps(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
+        return {"all": np.array([np.asarray(image).mean() for image in images], np.float32).reshape(-1, 1, 1, 1)}
+
+    def maxima(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
+        return {"all": self.maps(images, layers)["all"].max((2, 3))}
+
+
+@pytest.mark.parametrize("mask_threshold", [None, 0.5])
+def test_pictures_drawn_ahead_give_the_same_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask_threshold: float | None
+) -> None:
+    monkeypatch.setattr(exemplars, "CHUNK_IMAGES", 10)
+    world, target = World(), Shadow(mask_threshold)
+    expected = build_index(target, 25, world.dataset_image, ["all"], tmp_path / "here", "d1")
+    found = exemplars.cached_index(target, world, ["all"], tmp_path / "ahead", size=25)
+    assert found._tensors.keys() == expected._tensors.keys()
+    assert all(np.array_equal(found._tensors[name], tensor) for name, tensor in expected._tensors.items())
+    monkeypatch.setattr(World, "drawn_ahead", lambda self: DrawsNothing())
+    assert exemplars.cached_index(target, world, ["all"], tmp_path / "ahead", size=25).facts == found.facts
+
+
+class DrawsNothing:
+    """In the place of the drawing process where no picture may be drawn."""
+
+    def __enter__(self) -> Callable[[int], Image.Image]:
+        return lambda k: pytest.fail("a picture was drawn")
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_ground_truth_neurons_are_indexed_without_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    target = GroundTruthTarget(world)
+    expected = build_index(target, 20, world.dataset_image, ["single", "or"], tmp_path / "pictures", "d1")
+    monkeypatch.setattr(World, "drawn_ahead", lambda self: DrawsNothing())
+    monkeypatch.setattr(World, "register", lambda *_: pytest.fail("a picture was drawn"))
+    found = exemplars.cached_index(target, world, ["single", "or"], tmp_path / "scenes", size=20)
+    assert found.facts.layers == expected.facts.layers
+    assert all(np.array_equal(found._tensors[name], tensor) for name, tensor in expected._tensors.items())
+    assert found._tensors["single/maxima"].any()
+    with pytest.raises(UserError, match="no layer"):
+        exemplars.cached_index(target, world, ["singel"], tmp_path / "scenes", size=20)
