@@ -1,6 +1,7 @@
 """Noun packs: what is kept of a package, refusals, sprites, where they are drawn. No network: tiny packs on disk."""
 
 import io
+import json
 import shutil
 import tarfile
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skia
-from maia.engine.profile import cache_directory
+from maia.agent.experiment import Settings
+from maia.agent.run import facts_of, joined
+from maia.engine.profile import cache_directory, load_profile
 from maia.models.errors import UserError
+from maia.models.targets import Unit
 from maia.models.testbed.catalogue import FIRST_PACK_DRAWING, all_drawings, drawing_choices, drawing_extent
 from maia.models.testbed.dataset import dataset_scene
 from maia.models.testbed.edits import edit_scene, purpose_of
@@ -195,3 +199,21 @@ def test_a_scene_of_a_pack_that_is_gone_says_so(packs: Path) -> None:
         drawing_extent("dog", FIRST_PACK_DRAWING + 1)
     with pytest.raises(IndexError):
         render(_alone("dog", FIRST_PACK_DRAWING + len(PACKS)))
+
+
+def test_a_run_goes_on_with_the_same_packs_only(packs: Path, tmp_path: Path) -> None:
+    def start(path: Path) -> None:
+        path.mkdir(exist_ok=True)
+        facts = facts_of([Unit("ground-truth", "single", 0)], "scripted", load_profile("testbed"), Settings())
+        (path / "run.json").write_text(json.dumps(joined(path, facts)))
+
+    start(tmp_path / "plain")
+    _put(packs, "emoji", "dog", "cat")
+    start(tmp_path / "emoji")
+    assert json.loads((tmp_path / "emoji" / "run.json").read_text())["packs"] == {"emoji": 2}
+    start(tmp_path / "emoji")
+    with pytest.raises(UserError, match=r"other settings \(packs\)"):
+        start(tmp_path / "plain")
+    _put(packs, "emoji", "ball")
+    with pytest.raises(UserError, match=r"other settings \(packs\)"):
+        start(tmp_path / "emoji")
