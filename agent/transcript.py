@@ -169,9 +169,16 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)  # on a full disk it would take what is left of it
+        _name_file(error, path)
         raise
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """Put the file's name into an error of a write, which leaves it out: a person asks which disk is full."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def remove_unfinished(run: Path) -> None:
@@ -218,10 +225,14 @@ class Transcript:
     def append(self, record: Record) -> None:
         """Write one record through to the disk before returning."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(record_to_json(record).encode("utf-8") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("ab") as file:
+                file.write(record_to_json(record).encode("utf-8") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            _name_file(error, self.path)
+            raise
         self.records.append(record)
 
     @property

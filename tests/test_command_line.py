@@ -441,7 +441,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk(small_disk: Path, profile: Path, finished: tuple[Path, Said]) -> None:
     out = small_disk / "run"
     sentence = describe(profile, out).sentence()
-    assert "No space left on device" in sentence and "same command again" in sentence
+    assert "No space left on device" in sentence and "same command again" in sentence and str(out) in sentence
     assert not list(out.rglob("*.tmp"))
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     said = describe(profile, out)
