@@ -166,10 +166,10 @@ class Describer:
             named = [name_object(self._net, self._naming, image, cells, body) for cells in pieces.objects]
         if pieces.close_up:
             return Sight((), None, pieces.background_cells, named[0][1:])
-        objects = [
-            SeenObject(noun, *((colour, pattern) if body[cells].sum() > 0.5 else (None, None)), cells)
-            for (noun, colour, pattern), cells in zip(named, pieces.objects, strict=True)
-        ]
+        objects = []
+        for (noun, colour, pattern), cells in zip(named, pieces.objects, strict=True):
+            bare = body[cells].sum() < 0.5  # no body in sight: nothing carries a colour
+            objects.append(SeenObject(noun, None if bare else colour, None if bare else pattern, cells))
         return Sight(tuple(objects), pieces.background, pieces.background_cells)
 
     def describe(self, image: Image.Image) -> Description:
