@@ -55,7 +55,7 @@ def _next_experiment(evidence: Evidence, current: Fit, seed: int) -> tuple[str, 
         return _plan("focus", "Now the leading concepts, each in changing company.", settings, evidence)
     if _decided(evidence, current):
         remark = "The best explanations compete on fresh images of their own."
-        return remark, write.image_code(contest.STEP, contest.settings(designer, current))
+        return remark, write.image_code(contest.STEP, contest.settings(designer, evidence, current))
     rounds = done.count("discriminate")
     if rounds > done.count("edit"):
         best = SPACE[current.best(1)[0]]
@@ -111,15 +111,16 @@ def _decided(evidence: Evidence, current: Fit) -> bool:
 
 def _conclude(evidence: Evidence) -> str:
     """The best-fitting hypothesis, unless another one won the contest clearly."""
-    fitted = fit(evidence.before(contest.STEP))
-    best, second = fitted.best(2)
-    hypothesis, remark = SPACE[best], ""
+    before = evidence.before(contest.STEP)
+    fitted = fit(before)
+    second = fitted.best(2)[1]
+    hypothesis, remark = contest.leading(before, fitted), ""
     outcome = contest.result(evidence, fitted)
     if outcome is not None:
         hypothesis = outcome.winner
         remark = f" On fresh images made for it, it reached a mean of {outcome.mean:.3g}."
-        if outcome.challenged:
-            remark += f" '{SPACE[best].label}' explains as much, but reached {outcome.fitted_mean:.3g} only."
+        if outcome.leader != outcome.winner:
+            remark += f" '{outcome.leader.label}' explains as much, but reached {outcome.leader_mean:.3g} only."
     chosen = SPACE.index(hypothesis)
     high, low, count = fitted.high[chosen], fitted.low[chosen], int(fitted.count[chosen])
     description = (
