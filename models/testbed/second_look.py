@@ -5,6 +5,7 @@ frozen network are pooled over the object's cells (for its noun) and over its bo
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ from .dense import CELL, COLOUR_NAMES, GRID, PATTERN_NAMES, FrozenNet
 from .scene import SIZE
 from .vocabulary import NOUNS
 
-ZOOM = 128
+ZOOM = 144
 """Side in pixels of the enlarged cut-out."""
 
 _BODY_LAYERS = ("blocks.0", "blocks.2", "blocks.4", "blocks.7", "blocks.10")
 _NOUN_LAYERS = ("blocks.10", "blocks.15", "head")
 _BINS = 6  # levels a channel of the colour histogram
 _HIDDEN = 384
-_BODY_LENGTH = 2 * (16 + 24 + 40 + 80 + 112)
+_RINGS, _SECTORS = 9, 12  # cells of the power spectrum: spatial frequency and orientation
+_BODY_LENGTH = 2 * (16 + 24 + 40 + 80 + 112) + _RINGS * _SECTORS
 _NOUN_LENGTH = 2 * (112 + 320 + 1280)
 _COLOUR_LENGTH = _BINS**3 + 9
 LENGTH = _BODY_LENGTH + _NOUN_LENGTH + _COLOUR_LENGTH
@@ -63,6 +65,7 @@ def object_features(net: FrozenNet, image: np.ndarray, cells: np.ndarray, body: 
     cutout = cut_out(image, cells, body)
     maps = net.maps(cutout.pixels, sorted({*_BODY_LAYERS, *_NOUN_LAYERS}))
     parts = []
+    parts.append(torch.from_numpy(_spectrum(cutout)))
     for weights, layers in ((cutout.body, _BODY_LAYERS), (cutout.inside, _NOUN_LAYERS)):
         for layer in layers:
             values = maps[layer].flatten(1)
@@ -73,6 +76,27 @@ def object_features(net: FrozenNet, image: np.ndarray, cells: np.ndarray, body: 
             parts += [mean, ((values**2) @ share - mean**2).clamp(min=0).sqrt()]
     parts.append(torch.from_numpy(_colours(cutout)))
     return torch.cat(parts)
+
+
+@lru_cache(maxsize=1)
+def _spectrum_cells() -> np.ndarray:
+    """int64 [ZOOM, ZOOM // 2 + 1]: which cell of the spectrum a frequency falls into, or the one past the last."""
+    ky, kx = np.fft.fftfreq(ZOOM)[:, None] * ZOOM, np.fft.rfftfreq(ZOOM)[None] * ZOOM
+    frequency, angle = np.hypot(ky, kx), np.arctan2(ky, kx) % np.pi
+    ring = np.floor(np.log2(np.maximum(frequency, 1e-9) / 2.5) * 2).astype(np.int64)  # half octaves from 2.5 cycles
+    sector = np.round(angle / np.pi * _SECTORS).astype(np.int64) % _SECTORS
+    return np.where((ring >= 0) & (ring < _RINGS), ring * _SECTORS + sector, _RINGS * _SECTORS)
+
+
+def _spectrum(cutout: Cutout) -> np.ndarray:
+    """float32: logarithm of the body's mean power (its contrast set to 1) by spatial frequency and orientation."""
+    gray = cutout.pixels @ np.array([0.299, 0.587, 0.114])
+    weights = cutout.body / cutout.body.sum()
+    centred = (gray - (gray * weights).sum()) * cutout.body
+    power = np.abs(np.fft.rfft2(centred / (np.sqrt((centred**2).mean()) + 1e-6))) ** 2
+    cells, length = _spectrum_cells().ravel(), _RINGS * _SECTORS
+    total = np.bincount(cells, power.ravel(), minlength=length + 1)[:length]
+    return np.log(total / np.bincount(cells, minlength=length + 1)[:length].clip(1) + 1.0).astype(np.float32)
 
 
 def _colours(cutout: Cutout) -> np.ndarray:
@@ -87,7 +111,8 @@ def _colours(cutout: Cutout) -> np.ndarray:
     medians = []
     for channel in scaled.T:
         order = np.argsort(channel, kind="stable")
-        medians.append(channel[order[min(np.searchsorted(np.cumsum(weights[order]), 0.5), len(order) - 1)]])
+        middle = min(int(np.searchsorted(np.cumsum(weights[order]), 0.5)), len(order) - 1)
+        medians.append(channel[order[middle]])
     return np.concatenate([np.sqrt(histogram), mean, deviation, medians]).astype(np.float32)
 
 
@@ -96,6 +121,9 @@ class ObjectHead(nn.Module):
 
     A branch for each family, on the features that can tell: together, they would learn nouns by colour.
     """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -232,7 +232,7 @@ def test_it_is_mostly_right_on_scenes_it_never_saw(describer: Describer) -> None
     rates = {
         family: tally.right[family] / tally.asked[family] for family in ("noun", "colour", "pattern", "background")
     }
-    for family, least in (("noun", 0.8), ("colour", 0.8), ("pattern", 0.6), ("background", 0.93)):
+    for family, least in (("noun", 0.88), ("colour", 0.85), ("pattern", 0.72), ("background", 0.95)):
         assert rates[family] >= least, rates
 
 
