@@ -34,10 +34,12 @@ from .scene import SIZE
 from .second_look import ObjectHead, name_object
 from .vocabulary import BACKGROUNDS, COLOURS, NOUNS, PATTERNS, PLAIN
 
-OBJECT_SHARE = 0.10
+OBJECT_SHARE = 0.30
 """An object is named if it takes at least this share of the region …"""
 OBJECT_COVER = 0.5
-"""… or if at least this share of it lies in the region."""
+"""… or if at least this share of it lies in the region …"""
+TOUCHED_SHARE, TOUCHED_COVER = 0.10, 0.12
+"""… or if both are at least these: less is a neighbour whose border the cells drew too wide."""
 BACKGROUND_SHARE = 0.30
 """A background is named if it takes at least this share of the region (of a whole picture: 0.1)."""
 WHOLE_BACKGROUND_SHARE = 0.10
@@ -236,7 +238,8 @@ def content(sight: Sight, region: np.ndarray, background_share: float) -> Conten
     objects = []
     for seen in sight.objects:
         share, cover = inside[seen.cells].sum() / area, inside[seen.cells].mean()
-        if share >= OBJECT_SHARE or cover >= OBJECT_COVER:
+        touched = share >= TOUCHED_SHARE and cover >= TOUCHED_COVER
+        if share >= OBJECT_SHARE or cover >= OBJECT_COVER or touched:
             objects.append(DescribedObject(seen.noun, seen.colour, seen.pattern, round(float(share), 3)))
     objects.sort(key=lambda entry: -entry.share)
     shown = inside[sight.background_cells].sum() / area >= background_share
