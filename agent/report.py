@@ -17,7 +17,8 @@ from markupsafe import Markup
 from rich.table import Table
 from rich.text import Text
 
-from .report_data import METHODS, RunData, UnitRun, load_run
+from ..models.files import write_whole
+from .report_data import METHODS, MethodScore, RunData, UnitRun, load_run
 from .report_parts import (
     Pictures,
     Turn,
@@ -40,7 +41,7 @@ from .report_plots import (
     score_plot,
     spread_plot,
 )
-from .transcript import ImageStore, write_whole
+from .transcript import ImageStore
 
 TESTBED_CAVEAT = "Scores say: predicts activation in this rendered world."
 SCRIPTED = "scripted"
@@ -221,26 +222,41 @@ def _problems(data: RunData, pictures: Pictures) -> list[str]:
 
 
 def summary_table(run: Path) -> Table:
-    """The overview for the terminal: unit, label, difference over p95 - p50 by method, truth, found.
+    """The overview for the terminal, by target: unit, label, score by method, truth, found.
+
+    The score is the difference of means over p95 - p50; where that is 0, the difference itself, with a star.
 
     Raises UserError if there is no run.json.
     """
     data = load_run(run)
-    table = Table(caption="score: mean activation on positive minus neutral prompts, over p95 − p50")
+    table = Table(
+        caption="score: mean activation on positive minus neutral prompts, over p95 − p50\n"
+        "(*: the plain difference, as the unit is silent on 95 % of the dataset)"
+    )
     for heading in ("unit", "label"):
         table.add_column(heading, overflow="fold")
     for heading in METHODS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("truth", overflow="fold")
     table.add_column("found")
+    target = ""
     for unit in data.units:
-        labels = " | ".join(unit.labels) if unit.status == "done" else f"({unit.status})"
+        of_target, _, name = unit.name.partition(".")
+        if of_target != target:
+            target = of_target
+            table.add_section()
+            table.add_row(Text(clean(target), style="bold"))
+        labels = " OR ".join(unit.labels) if unit.status == "done" else f"({unit.status})"
         methods = unit.score.methods if unit.score else {}
-        scores = [
-            number(methods[name].over_p95_minus_median if name in methods else None, sign=True) for name in METHODS
-        ]
+        scores = [_score(methods.get(method)) for method in METHODS]
         truth = (unit.score.truth if unit.score else None) or ""
         found = {True: "yes", False: "no", None: ""}[unit.score.truth_found if unit.score else None]
         # Text, not str: a label with [brackets] is no markup.
-        table.add_row(*(Text(clean(cell)) for cell in (unit.name, labels, *scores, truth, found)))
+        table.add_row(*(Text(clean(cell)) for cell in (name, labels, *scores, truth, found)))
     return table
+
+
+def _score(method: MethodScore | None) -> str:
+    if method is not None and method.over_p95_minus_median is None and method.difference is not None:
+        return number(method.difference, sign=True) + "*"
+    return number(method.over_p95_minus_median if method else None, sign=True)

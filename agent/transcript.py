@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from ..models.errors import UserError
+from ..models.files import name_file, write_whole
 
 
 @dataclass(frozen=True)
@@ -160,27 +161,6 @@ class ImageStore:
             return image.convert("RGB")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)  # on a full disk it would take what is left of it
-        _name_file(error, path)
-        raise
-
-
-def _name_file(error: BaseException, path: Path) -> None:
-    """Put the file's name into an error of a write, which leaves it out: a person asks which disk is full."""
-    if isinstance(error, OSError) and error.filename is None:
-        error.filename = str(path)
-
-
 def remove_unfinished(run: Path) -> None:
     """Delete the temporary files of `write_whole` in a run directory whose writers no longer live."""
     for pattern in (".*.tmp", "images/.*.tmp", "units/*/.*.tmp"):
@@ -231,7 +211,7 @@ class Transcript:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            _name_file(error, self.path)
+            name_file(error, self.path)
             raise
         self.records.append(record)
 

@@ -7,7 +7,6 @@ map values (the threshold of masked images). Built in one pass over the dataset,
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save
 
 from ..models.errors import UserError
+from ..models.files import write_whole
 from ..models.targets import Target, Unit, check_layers
 
 if TYPE_CHECKING:
@@ -151,10 +151,11 @@ class ExemplarIndex:
     def save(self, directory: Path) -> Path:
         """Writes KEY.safetensors, then KEY.json, each whole or not at all; returns the latter's path."""
         data = save(self._tensors)
-        _write_whole(directory / f"{self.facts.key}.safetensors", data)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_whole(directory / f"{self.facts.key}.safetensors", data)
         described = asdict(self.facts) | {"sha256": hashlib.sha256(data).hexdigest()}
         path = directory / f"{self.facts.key}.json"
-        _write_whole(path, (json.dumps(described, indent=2) + "\n").encode())
+        write_whole(path, (json.dumps(described, indent=2) + "\n").encode())
         return path
 
     @classmethod
@@ -274,7 +275,7 @@ def _build_chunks(facts: IndexFacts, reduce: _Reduce, directory: Path, progress:
                 parts.append(reduce(ids))
                 if progress is not None:
                     progress(ids.stop, facts.dataset_size)
-            _write_whole(path, save({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}))
+            write_whole(path, save({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}))
         elif progress is not None:
             progress(stop, facts.dataset_size)
         files.append(path)
@@ -338,16 +339,6 @@ def _merge(facts: IndexFacts, files: list[Path]) -> ExemplarIndex:
 def _read(path: Path, name: str) -> Any:
     with safetensors.safe_open(path, framework="numpy") as file:
         return file.get_tensor(name)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """What every test runs under: one thread a process, no hub, one hypothesis profile."""
 
+import atexit
 import importlib.util
 import os
+import shutil
+import tempfile
 
 import hypothesis
 import pytest
@@ -11,6 +14,11 @@ import pytest
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Indexes and packs of the person who runs the tests are neither used nor changed; all test processes share one cache.
+if "MAIA_TEST_CACHE" not in os.environ:
+    os.environ["MAIA_TEST_CACHE"] = tempfile.mkdtemp(prefix="maia-tests-")
+    atexit.register(shutil.rmtree, os.environ["MAIA_TEST_CACHE"], ignore_errors=True)
+os.environ["MAIA_CACHE"] = os.environ["MAIA_TEST_CACHE"]
 # Nothing is fetched at run time, so a test that tries has found a fault.
 os.environ["HF_HUB_OFFLINE"] = "1"
 

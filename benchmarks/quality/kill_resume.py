@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...agent.transcript import write_whole
+from ...models.files import write_whole
 
 POLL_S = 0.02
 GONE_S = 5.0

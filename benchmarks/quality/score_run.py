@@ -7,8 +7,8 @@ from typing import Any
 
 from ...agent.run import Run
 from ...agent.services import Services
-from ...agent.transcript import write_whole
 from ...models.errors import UserError
+from ...models.files import write_whole
 from ...models.groundtruth import GroundTruthTarget, same_truth
 from ...models.targets import Unit
 from ..baselines.controls import exemplar_only_label, random_label

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ...agent.run import Run, RunProgress, describe, open_services
-from ...agent.transcript import write_whole
+from ...agent.run import Run, RunProgress, describe, locked, open_services
 from ...engine.profile import load_profile
+from ...models.files import write_whole
 from ...models.targets import Unit, load_target
 from ...models.testbed.world import World
 from .predictive import bootstrap_mean
@@ -112,10 +112,11 @@ def run_study(
     out: Path, per_kind: int, real: int, seed: int, jobs: int, progress: RunProgress, scoring: Any
 ) -> dict[str, Any]:
     """The whole study into `out`; returns what `study.json` there holds."""
-    units = ground_truth_units(per_kind, seed)
-    drawn, refused = real_units(real, seed, out, progress) if real else ([], {})
-    run: Run = describe(units + drawn, out, jobs=jobs, seed=seed, progress=progress)
-    scores = score_run(run, scoring)
+    with locked(out):
+        units = ground_truth_units(per_kind, seed)
+        drawn, refused = real_units(real, seed, out, progress) if real else ([], {})
+        run: Run = describe(units + drawn, out, jobs=jobs, seed=seed, progress=progress)
+        scores = score_run(run, scoring)
     failed = [str(unit) for unit in run.units if str(unit) not in run.labels]
     study = {
         "backbone": "scripted",

@@ -112,7 +112,7 @@ def draw(first: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other process's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for k in range(first, DATASET_SIZE):
-        data = memoryview(np.ascontiguousarray(render(dataset_scene(k)).image)).cast("B")
+        data = memoryview(render(dataset_scene(k)).image.tobytes())
         try:
             while data:
                 data = data[os.write(sys.stdout.fileno(), data) :]
