@@ -13,7 +13,6 @@ import threading
 from types import TracebackType
 from typing import IO, Self
 
-import numpy as np
 from PIL import Image
 
 from ..errors import UserError

@@ -636,11 +636,25 @@ def test_summary_table_for_the_terminal(own: Path) -> None:
     console.print(summary_table(own))
     text = console.export_text()
     agent = json.loads((own / "scores.json").read_text())["groundtruth.or.5"]["methods"]["agent"]
-    row = next(line for line in text.splitlines() if "groundtruth.or.5" in line)
-    for cell in ("mushrooms | striped surfaces", number(agent["over_p95_minus_median"], sign=True), "yes"):
+    row = next(line for line in text.splitlines() if " or.5 " in line)
+    for cell in ("mushrooms OR striped surfaces", number(agent["over_p95_minus_median"], sign=True), "yes"):
         assert cell in row
-    assert "[red]umbrellas[/red] | b" in text and "(failed)" in text
+    assert "[red]umbrellas[/red] OR b" in text and "(failed)" in text
+    assert text.count("groundtruth ") == 1, "a target is named once, above its units"
     assert re.search(r"conditional\.2 .*bus given in the snow.* no ", text)
+
+
+def test_a_unit_silent_on_most_of_the_dataset_shows_its_plain_difference(own: Path) -> None:
+    scores = json.loads((own / "scores.json").read_text())
+    scores["groundtruth.or.5"]["methods"]["agent"] |= {
+        "over_p95": None,
+        "over_p95_minus_median": None,
+        "difference": 0.75,
+    }
+    (own / "scores.json").write_text(json.dumps(scores))
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(summary_table(own))
+    assert "+0.75*" in next(line for line in console.export_text().splitlines() if " or.5 " in line)
 
 
 # In a browser
