@@ -170,7 +170,7 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
     ends: list[float | None] = []
     for score in scored:
         for method in score.methods.values():
-            ends += [method.over_p95_minus_median, *(score.normalised_interval(method) or ())]
+            ends += [method.score, *(score.normalised_interval(method) or ())]
     judged = [score.truth_found for score in scored if score.truth is not None]
     return {
         "title": _title(data),
@@ -257,6 +257,6 @@ def summary_table(run: Path) -> Table:
 
 
 def _score(method: MethodScore | None) -> str:
-    if method is not None and method.over_p95_minus_median is None and method.difference is not None:
-        return number(method.difference, sign=True) + "*"
-    return number(method.over_p95_minus_median if method else None, sign=True)
+    if method is None:
+        return number(None)
+    return number(method.score, sign=True) + ("*" if method.plain else "")

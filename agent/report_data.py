@@ -54,6 +54,16 @@ class MethodScore:
     over_p95_minus_median: float | None
     drawable: bool = True
 
+    @property
+    def plain(self) -> bool:
+        """Whether there is only the plain difference to show: the unit is silent on 95 % of the dataset."""
+        return self.over_p95_minus_median is None and self.difference is not None
+
+    @property
+    def score(self) -> float | None:
+        """The difference over p95 - p50, or else the plain difference."""
+        return self.difference if self.plain else self.over_p95_minus_median
+
 
 @dataclass(frozen=True)
 class UnitScore:
@@ -66,7 +76,9 @@ class UnitScore:
     methods: dict[str, MethodScore]
 
     def normalised_interval(self, method: MethodScore) -> tuple[float, float] | None:
-        """The method's interval over p95 - p50; None where there is none."""
+        """The interval of the method's `score`; None where there is none."""
+        if method.plain:
+            return method.interval
         if method.interval is None or self.p50 is None or self.p95 is None or self.p95 <= self.p50:
             return None
         low, high = method.interval

@@ -84,12 +84,12 @@ def interval_plot(method: str, score: UnitScore, axis: Axis) -> Markup:
     entry = score.methods.get(method)
     width = axis.left + axis.right
     parts = [f'<line class="zero" x1="{axis(0)}" x2="{axis(0)}" y1="0" y2="18"/>']
-    if entry is not None and entry.over_p95_minus_median is not None:
+    if entry is not None and entry.score is not None:
         interval = score.normalised_interval(entry)
         if interval:
             low, high = (axis(value) for value in interval)
             parts.append(f'<line class="span" x1="{low}" x2="{high}" y1="9" y2="9"/>')
-        parts.append(f'<circle cx="{axis(entry.over_p95_minus_median)}" cy="9" r="{_DOT}"/>')
+        parts.append(f'<circle cx="{axis(entry.score)}" cy="9" r="{_DOT}"/>')
     return Markup(
         f'<svg class="mini m-{method}" viewBox="0 0 {width:g} 18" width="{width:g}" height="18" aria-hidden="true">'
         f"{''.join(parts)}</svg>"
