@@ -59,7 +59,8 @@ DEMO_UNITS = {
 def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbox: SandboxMode = "bubblewrap") -> None:
     """Interpret eight units at once, offline: four of an ImageNet network, four ground-truth neurons."""
     from .engine.profile import load_profile
-    from .models.targets import load_target, parse_units
+    from .models.registry import load_target
+    from .models.targets import parse_units
     from .models.testbed.world import World
 
     world = World()
@@ -82,7 +83,8 @@ def describe(
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .engine.profile import load_profile
-    from .models.targets import load_target, parse_units
+    from .models.registry import load_target
+    from .models.targets import parse_units
     from .models.testbed.world import World
 
     chosen = load_profile(profile)
@@ -139,7 +141,7 @@ def units(target: Annotated[str, typer.Option(help="Network whose units to list.
     """List the layers of a target and how many units each has."""
     from rich.table import Table
 
-    from .models.targets import load_target
+    from .models.registry import load_target
     from .models.testbed.world import World
 
     loaded = load_target(target, World())

@@ -14,7 +14,8 @@ from typing import Any
 from ..engine.profile import Profile, cache_directory, load_profile
 from ..models.errors import UserError
 from ..models.files import write_whole
-from ..models.targets import Target, Unit, load_target, parse_units
+from ..models.registry import load_target
+from ..models.targets import Target, Unit, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
 from .services import Lanes, Services

@@ -5,15 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from PIL import Image
 
 from .errors import UserError
-
-if TYPE_CHECKING:
-    from .groundtruth import SceneRegistry
 
 
 @dataclass(frozen=True, order=True)
@@ -49,7 +46,7 @@ class Response:
 class Target(Protocol):
     """A network, or a set of ground-truth neurons, that answers pictures.
 
-    name: a key of TARGETS. fingerprint: changes when weights or definition change. layers: units of each layer, in
+    name: a key of `registry.TARGETS`. fingerprint: changes when weights or definition change. layers: units of each layer, in
     order of depth. mask_threshold: what a unit's map must exceed to be shown in a masked image, or None where it is
     the unit's quantile over a dataset (`engine.exemplars`).
     """
@@ -140,29 +137,3 @@ def _parse_indices(item: str, layer: str, target: Target) -> range:
     check_unit(target, Unit(target.name, layer, first))
     check_unit(target, Unit(target.name, layer, last))
     return range(first, last + 1)
-
-
-TARGETS: dict[str, str] = {
-    "efficientnet-lite0": "EfficientNet-Lite0, trained on ImageNet",
-    "ground-truth": "synthetic neurons of the offline world, with known truth and exact masks",
-}
-"""The targets by name, each with what it is."""
-
-
-def load_target(name: str, registry: "SceneRegistry | None" = None) -> Target:
-    """The target of that name, ready to answer.
-
-    registry: the world whose pictures ground-truth neurons can see; needed for "ground-truth" only.
-    Raises UserError for a name that is not in TARGETS or for weights that are missing or differ.
-    """
-    if name == "efficientnet-lite0":
-        from .efficientnet import EfficientNetTarget  # here, so that naming units does not load torch
-
-        return EfficientNetTarget.load()
-    if name == "ground-truth":
-        from .groundtruth import GroundTruthTarget
-
-        if registry is None:
-            raise ValueError("ground-truth neurons need the world whose pictures they see")
-        return GroundTruthTarget(registry)
-    raise UserError(f"there is no target {name!r}: choose from {nearest_first(name, list(TARGETS))}.")

@@ -15,7 +15,8 @@ import numpy as np
 from ...agent.run import Run, RunProgress, describe, locked, open_services
 from ...engine.profile import load_profile
 from ...models.files import write_whole
-from ...models.targets import Unit, load_target
+from ...models.registry import load_target
+from ...models.targets import Unit
 from ...models.testbed.world import World
 from .predictive import bootstrap_mean
 from .score_run import METHODS, score_run

@@ -10,7 +10,8 @@ from maia.models.errors import ExperimentError, UserError
 from maia.models.groundtruth import GroundTruthNeuron, GroundTruthTarget, parse_label, same_truth
 from maia.models.groundtruth_neuron import MIN_AREA, REFERENCE_AREA, confidence
 from maia.models.groundtruth_suite import is_degenerate, neuron_suite
-from maia.models.targets import Unit, load_target
+from maia.models.registry import load_target
+from maia.models.targets import Unit
 from maia.models.testbed.dataset import DATASET_SIZE, dataset_scene
 from maia.models.testbed.renderer import render
 from maia.models.testbed.scene import Concept, Rendering, Scene, SceneObject, concept_mask, concept_present

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from maia.models import efficientnet
 from maia.models.efficientnet import EfficientNetTarget, crop, preprocess, read_weights, same_padding, weights_path
 from maia.models.errors import UserError
-from maia.models.targets import Unit, load_target, parse_units
+from maia.models.registry import load_target
+from maia.models.targets import Unit, parse_units
 from PIL import Image
 from skimage import data
 from torch.nn.functional import pad
