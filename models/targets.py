@@ -46,7 +46,7 @@ class Response:
 class Target(Protocol):
     """A network, or a set of ground-truth neurons, that answers pictures.
 
-    name: a key of `registry.TARGETS`. fingerprint: changes when weights or definition change. layers: units of each layer, in
+    name: as in `registry`. fingerprint: changes when weights or definition change. layers: units of each layer, in
     order of depth. mask_threshold: what a unit's map must exceed to be shown in a masked image, or None where it is
     the unit's quantile over a dataset (`engine.exemplars`).
     """
