@@ -178,10 +178,9 @@ def bench_testbed(
 
     with TerminalProgress(console, 3 * per_kind + real) as bars:
         study = run_study(out, per_kind, real, seed, jobs, bars, bars.scoring)
-    text = json.dumps(study, indent=1)
     if json_file:
-        json_file.write_text(text + "\n", encoding="utf-8")
-    console.print_json(text)
+        json_file.write_text(json.dumps(study, indent=1) + "\n", encoding="utf-8")
+    console.print((out / "study.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
 @sandbox_app.command("check")

@@ -20,6 +20,7 @@ from ...models.targets import Unit
 from ...models.testbed.world import World
 from .predictive import bootstrap_mean
 from .score_run import METHODS, score_run
+from .study_table import to_markdown
 
 KINDS = ("single", "or", "conditional")
 REAL_TARGET = "efficientnet-lite0"
@@ -95,7 +96,7 @@ def _group(entries: list[dict[str, Any]]) -> dict[str, Any]:
         result[method] = row
     for other in METHODS[1:]:
         pairs = [(e["methods"]["agent"], e["methods"][other]) for e in entries]
-        for field in ("difference", "over_p95_minus_median"):
+        for field in ("difference", "over_p95", "over_p95_minus_median"):
             result[f"agent minus {other}, {field}"] = _mean(
                 [a[field] - b[field] for a, b in pairs if a[field] is not None and b[field] is not None]
             )
@@ -128,4 +129,5 @@ def run_study(
         "groups": summarise({str(unit): scores[str(unit)] for unit in run.units if str(unit) in scores}),
     }
     write_whole(out / "study.json", (json.dumps(study, indent=1) + "\n").encode())
+    write_whole(out / "study.md", to_markdown(study).encode())
     return study
