@@ -7,9 +7,9 @@ import numpy as np
 from .catalogue import Purpose
 from .dense import CELL, GRID
 from .describer import Describer, Sight
+from .describer_scenes import EVALUATION_SEED, picture, random_scene
 from .renderer import render
 from .scene import Rendering, Scene
-from .train_describer import EVALUATION_SEED, picture, random_scene
 
 SCENES = 250
 FAMILIES = ("noun", "colour", "pattern", "background", "false objects")

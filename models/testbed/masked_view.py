@@ -72,22 +72,32 @@ def _inside(image: np.ndarray, line: np.ndarray) -> np.ndarray:
             state[piece] = True
     across = _neighbours(pieces, count)
     _propagate(state, across)
+    guessed: list[list[int]] = []
     while len(state) < count:
+        before = set(state)
         start = next(piece for piece in range(1, count + 1) if piece not in state)
         inner = brightest[pieces == start].mean()
         outer = [brightest[pieces == other].mean() for other in across[start]]
         state[start] = not outer or inner > max(outer)
         _propagate(state, across)
+        guessed.append([piece for piece in state if piece not in before])
     region = np.isin(pieces, [piece for piece, inside in state.items() if inside])
-    # Pieces a hair apart may have been taken for opposites: the outline that a region would have is the judge.
-    for piece in range(1, count + 1):
-        wrong = (outline(region) ^ line).sum()
-        if not wrong:
+    dark = [piece for piece in range(1, count + 1) if brightest[pieces == piece].max() <= DARK_LIMIT]
+    return _judged(region, line, pieces, [*guessed, *([piece] for piece in dark)])
+
+
+def _judged(region: np.ndarray, line: np.ndarray, pieces: np.ndarray, doubtful: list[list[int]]) -> np.ndarray:
+    """The region with those doubtful groups of pieces turned over that make its own outline the one that is drawn.
+
+    Pieces a hair apart may have been taken for opposites, and where all is dark inside for outside. The turn that
+    mends most comes first, the smallest of equals.
+    """
+    while wrong := int((outline(region) ^ line).sum()):
+        turned = [region ^ np.isin(pieces, group) for group in doubtful]
+        order = [(int((outline(other) ^ line).sum()), int((other ^ region).sum()), i) for i, other in enumerate(turned)]
+        if not order or min(order)[0] >= wrong:
             break
-        if brightest[pieces == piece].max() <= DARK_LIMIT:
-            other = region ^ (pieces == piece)
-            if (outline(other) ^ line).sum() < wrong:
-                region = other
+        region = turned[min(order)[2]]
     return region
 
 
