@@ -52,14 +52,19 @@ def dataset_scene(k: int) -> Scene:
     return Scene(seed, planned[0], lay_out(specs, planned[0], (), seed))
 
 
+def source_files() -> tuple[Path, ...]:
+    """The code that the dataset's pictures depend on (not noun packs: the dataset uses our own drawings only)."""
+    here = Path(__file__).parent
+    names = ("vocabulary", "scene", "drawing", "contours", "catalogue", "layout", "textures", "scenery", "backgrounds")
+    files = [here / f"{name}.py" for name in (*names, "manmade", "renderer", "dataset")]
+    return (*files, *sorted((here / "drawings").glob("*.py")))
+
+
 @lru_cache(maxsize=1)
 def dataset_fingerprint() -> str:
     """12 hex digits of all that the dataset's pictures depend on: the world's own code and the drawing library."""
     digest = hashlib.sha256(f"{skia.__version__} {DATASET_SIZE}".encode())
-    here = Path(__file__).parent
-    names = ("vocabulary", "scene", "drawing", "catalogue", "layout", "textures", "scenery", "backgrounds", "manmade")
-    files = [here / f"{name}.py" for name in (*names, "renderer", "dataset")] + sorted((here / "drawings").glob("*.py"))
-    for file in files:
+    for file in source_files():
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
 
