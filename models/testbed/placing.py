@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..errors import ExperimentError
 from .backgrounds import horizon
 from .catalogue import drawing_extent
-from .layout import ALONE, HALF_SIZES, MAX_OBJECTS, SIZE_FACTORS, ObjectSpec
+from .layout import ALONE, HALF_SIZES, MAX_OBJECTS, NEVER_MIRRORED, SIZE_FACTORS, ObjectSpec
 from .scene import SIZE, Scene, SceneObject
 from .vocabulary import NOUNS
 
@@ -71,7 +71,7 @@ def new_object(scene: Scene, spec: ObjectSpec, relation: str | None = None, othe
     rng = random.Random(f"{scene.seed}/place/{spec.key}")
     low, high = ALONE[spec.size] if count == 1 else HALF_SIZES[count]
     factor = NOUNS[spec.noun].size * (1.0 if count == 1 else SIZE_FACTORS[spec.size])
-    scale, flip = rng.uniform(low, high) * factor, rng.random() < 0.5
+    scale, flip = rng.uniform(low, high) * factor, rng.random() < 0.5 and spec.noun not in NEVER_MIRRORED
     start = SceneObject(
         spec.noun, spec.colour, spec.pattern, spec.drawing, SIZE / 2, SIZE / 2, round(scale, 2), 0.0, flip, spec.key
     )

@@ -251,3 +251,9 @@ def test_any_text_raises_experiment_errors_only(scene: Scene, text: str) -> None
     else:
         assert edited != scene
         assert len({entry.key for entry in edited.objects}) == len(edited.objects)
+
+
+def test_what_carries_letters_is_never_added_mirrored() -> None:
+    for seed in range(12):
+        scene = edit_scene(parse_prompt("a dog on the grass", seed), "add a sign")
+        assert not next(entry for entry in scene.objects if entry.noun == "sign").flip
