@@ -180,7 +180,7 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
         "scripted": data.config.get("backbone") == SCRIPTED,
         "units": units,
         "counts": _counts(data),
-        "scored": len(scored),
+        "scored": max(len(values) for values in spreads.values()),
         "spreads": spreads,
         "means": {name: sum(values) / len(values) if values else None for name, values in spreads.items()},
         "spread_axis": axis_over((value for values in spreads.values() for value in values), 8, 252),
