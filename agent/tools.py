@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from ..engine.exemplars import EXEMPLARS
 from ..models.errors import ExperimentError
 from ..models.targets import Unit
 from .services import Services
 from .system import System, check_images, masked
 from .transcript import LogEntry
 
-EXEMPLARS = 15
-"""Exemplars of a unit (paper, section 3.2)."""
 MAX_IMAGES = 128
 """Images that one call may make, so that a loop gone wrong costs seconds, not hours."""
 SIGNIFICANT_DIGITS = 4

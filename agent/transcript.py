@@ -6,11 +6,10 @@ uninterrupted one write the same bytes. Pictures are PNG files named by the hash
 per run.
 """
 
-import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +18,7 @@ from PIL import Image
 
 from ..models.errors import UserError
 from ..models.files import name_file, write_whole
+from ..models.pictures import pixel_hash
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ class ImageStore:
         self.directory = directory
 
     def put(self, image: Image.Image) -> str:
-        """Store an RGB image; returns its id (32 hex digits of the SHA-256 of size and pixels)."""
+        """Store an image in RGB; returns its id, the hash of its pixels."""
         image = image.convert("RGB")
-        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:32]
+        digest = pixel_hash(image)
         path = self.path(digest)
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -229,8 +229,3 @@ class Transcript:
 def unit_directory(run: Path, unit: str) -> Path:
     """Where a unit's transcript lies: RUN/units/<target>.<layer>.<index>/ with / in layer names replaced by '_'."""
     return run / "units" / unit.replace("/", "_")
-
-
-def read_run(run: Path) -> Sequence[Transcript]:
-    """All transcripts of a run directory, by name. Only for who holds the run: opening repairs a torn last line."""
-    return [Transcript(path) for path in sorted((run / "units").glob("*/transcript.jsonl"))]

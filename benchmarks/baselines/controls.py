@@ -8,7 +8,7 @@ from ...agent.backbones.scripted.evidence import Evidence, Exemplar, concepts_in
 from ...agent.backbones.scripted.hypotheses import CONCEPTS, SPACE, fit
 from ...agent.services import Services
 from ...agent.system import masked
-from ...agent.tools import EXEMPLARS
+from ...engine.exemplars import EXEMPLARS
 from ...models.targets import Unit
 
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from ...agent.backbones.scripted.design import Designer
+from ...agent.backbones.scripted.design import Designer, Setting
 from ...agent.backbones.scripted.evidence import concepts_in, family_of, members_of
 from ...agent.backbones.scripted.hypotheses import CONCEPTS, Hypothesis
 from ...agent.services import Services
@@ -66,7 +65,7 @@ def write_prompts(label: str, seed: int) -> PromptSet:
     )
 
 
-def _positive(designer: Designer, hypothesis: Hypothesis, number: int):
+def _positive(designer: Designer, hypothesis: Hypothesis, number: int) -> Setting:
     """The two sides of an OR take turns, so that a half-right label is tested on both halves."""
     if hypothesis.kind == "or":
         side = hypothesis.a if number % 2 == 0 else hypothesis.b
@@ -91,7 +90,7 @@ def score_label(services: Services, unit: Unit, label: str, seed: int) -> dict[s
     positive, neutral = values[:PROMPTS], values[PROMPTS:]
     difference = float(np.mean(positive) - np.mean(neutral))
     p50, p95 = services.index.percentile(unit, 0.5), services.index.percentile(unit, 0.95)
-    ids = [services.images.put(_rgb(image)) for image in images]
+    ids = [services.images.put(image) for image in images]
     return {
         "label": label,
         "drawable": prompts.drawable,
@@ -108,25 +107,23 @@ def score_label(services: Services, unit: Unit, label: str, seed: int) -> dict[s
     }
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    return image.convert("RGB")
-
-
 def bootstrap_difference(a: Sequence[float], b: Sequence[float], seed: int) -> tuple[float, float]:
     """95 % percentile-bootstrap interval of mean(a) - mean(b), resampling each side."""
     rng = np.random.default_rng(seed)
-    first, second = np.asarray(a), np.asarray(b)
-    means = first[rng.integers(len(first), size=(RESAMPLES, len(first)))].mean(1) - second[
-        rng.integers(len(second), size=(RESAMPLES, len(second)))
-    ].mean(1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return _interval(_resampled_means(a, rng) - _resampled_means(b, rng))
 
 
 def bootstrap_mean(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     """95 % percentile-bootstrap interval of the mean over units."""
-    rng = np.random.default_rng(seed)
+    return _interval(_resampled_means(values, np.random.default_rng(seed)))
+
+
+def _resampled_means(values: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """float64 [RESAMPLES]: means of samples drawn with replacement."""
     data = np.asarray(values)
-    means = data[rng.integers(len(data), size=(RESAMPLES, len(data)))].mean(1)
+    return data[rng.integers(len(data), size=(RESAMPLES, len(data)))].mean(1)
+
+
+def _interval(means: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -1,6 +1,5 @@
 """The offline world as a service: text to pictures, edits, and which scene a picture shows."""
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ExperimentError
+from ..pictures import pixel_hash
 from .catalogue import Purpose
 from .dataset import dataset_scene
 from .drawn_ahead import DrawnAhead
@@ -24,12 +24,6 @@ REMEMBERED_RENDERINGS = 32
 """Renderings (about 250 KB each) kept for masks."""
 
 _T = TypeVar("_T")
-
-
-def pixel_hash(image: Image.Image) -> str:
-    """32 hex digits of the SHA-256 of size and RGB pixels: the same picture has the same hash, however it is stored."""
-    image = image if image.mode == "RGB" else image.convert("RGB")
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:32]
 
 
 class _Recent(OrderedDict[str, _T]):

@@ -6,10 +6,11 @@ import threading
 import numpy as np
 import pytest
 from maia.models.errors import ExperimentError
+from maia.models.pictures import pixel_hash
 from maia.models.testbed.dataset import dataset_scene
 from maia.models.testbed.language import parse_prompt
 from maia.models.testbed.renderer import render
-from maia.models.testbed.world import World, pixel_hash
+from maia.models.testbed.world import World
 from PIL import Image
 
 
