@@ -1,0 +1,175 @@
+"""What all readers of encoded pictures share: keys, fingerprint, pictures by number, and a stream of decoded ones."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from PIL import Image
+
+from ...models.pictures import SquareView
+from ..decoding import BYTE_LIMIT, TOO_MANY_BYTES, UNREADABLE, BadImage, decode
+
+
+class View(Protocol):
+    """What a network looks at of a picture: `models.networks.network.Preprocess`.
+
+    key: two views of one key see the same pixels. Goes to worker processes by pickle, so its class must be a module's.
+    """
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    def view(self, image: Image.Image) -> Image.Image: ...
+
+
+def light_view(view: View) -> View:
+    """The same view by a class that needs no torch, where there is one: a worker process then starts in a fifth."""
+    try:
+        light = SquareView(view.size, view.resize, view.interpolation)  # type: ignore[attr-defined]
+    except AttributeError:
+        return view
+    return light if light.key == view.key else view
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One entry, as a network sees it. pixels: uint8 [S, S, 3] RGB, or None and the problem that explains it."""
+
+    ordinal: int
+    pixels: np.ndarray | None
+    problem: str | None = None
+
+
+class Span(NamedTuple):
+    """Where encoded bytes lie. size: -1 for the whole file."""
+
+    path: str
+    offset: int = 0
+    size: int = -1
+
+    def read(self, limit: int = BYTE_LIMIT) -> bytes:
+        """The bytes. Raises BadImage if they cannot be read whole, or are more than `limit`."""
+        try:
+            with open(self.path, "rb") as file:
+                if self.size < 0:
+                    data = file.read(limit + 1)
+                    if len(data) > limit:
+                        raise BadImage(TOO_MANY_BYTES, f"at most {limit} bytes are read")
+                    return data
+                if self.size > limit:
+                    raise BadImage(TOO_MANY_BYTES, f"{self.size} bytes; at most {limit} are read")
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as error:
+            raise BadImage(UNREADABLE, error.strerror or str(error)) from None
+        if len(data) < self.size:
+            raise BadImage(UNREADABLE, f"the file ends {self.size - len(data)} bytes too early")
+        return data
+
+
+def load(payload: Span | bytes) -> Image.Image:
+    """RGB picture of encoded bytes, or of where they lie. Raises BadImage."""
+    return decode(payload.read() if isinstance(payload, Span) else payload)
+
+
+def pixels_of(payload: Span | bytes, view: View) -> np.ndarray:
+    """uint8 [S, S, 3]: the view of an encoded picture. Raises BadImage."""
+    return view_pixels(load(payload), view)
+
+
+def view_pixels(image: Image.Image, view: View) -> np.ndarray:
+    """uint8 [S, S, 3], writable: the view of an RGB picture."""
+    pixels = np.array(view.view(image), dtype=np.uint8)
+    if pixels.shape != (view.size, view.size, 3):
+        raise ValueError(f"the view is {pixels.shape}, not {(view.size, view.size, 3)}")
+    return pixels
+
+
+def phase_of(key: str) -> int:
+    """0 .. 2^32 - 1, from the key alone: which positions of the entry's maps are sampled."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
+
+
+def fingerprint_of(entries: Iterable[tuple[str, int]]) -> str:
+    """64 hex digits of (key, bytes) pairs, in the order given."""
+    digest = hashlib.sha256()
+    for key, size in entries:
+        digest.update(f"{key}\0{size}\n".encode())
+    return digest.hexdigest()
+
+
+class EncodedDataset(ABC):
+    """The Dataset protocol (`engine.dataset`) over encoded pictures; readers say what is where."""
+
+    name: str
+    kind: str
+    fingerprint: str
+    description: str
+    skipped: dict[str, int]
+    embedded = False
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def key(self, i: int) -> str: ...
+
+    @abstractmethod
+    def payload(self, i: int) -> Span | bytes:
+        """Encoded bytes of entry i, or where they lie: what a worker is given. Raises BadImage."""
+
+    def caption(self, i: int) -> str | None:
+        return None
+
+    def phase(self, i: int) -> int:
+        return phase_of(self.key(i))
+
+    def image(self, i: int) -> Image.Image:
+        return load(self.payload(i))
+
+    def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> "Stream":
+        from .stream import InProcess, Workers
+
+        if workers < 0:
+            raise ValueError(f"workers must be 0 or more, not {workers}")
+        for i in ordinals:
+            check_ordinal(i, len(self))
+        view = light_view(preprocess)
+        if workers == 0:
+            return InProcess(ordinals, lambda i: pixels_of(self.payload(i), view))
+        return Workers(ordinals, self.payload, view, min(workers, max(1, len(ordinals))))
+
+
+class Stream(Protocol):
+    """Decoded entries in the order asked for; to be used with `with`, or read to its end, or closed."""
+
+    def __iter__(self) -> "Stream": ...
+    def __next__(self) -> Decoded: ...
+    def __enter__(self) -> "Stream": ...
+    def __exit__(self, *error: object) -> None: ...
+    def close(self) -> None: ...
+
+
+def check_ordinal(i: int, count: int) -> None:
+    """Raises IndexError outside 0 .. count - 1 (negative numbers are no short hand for the last)."""
+    if not 0 <= i < count:
+        raise IndexError(f"the dataset has entries 0 to {count - 1}, not {i}")
+
+
+def extension(name: str) -> str:
+    """Lower-case extension without its dot: "jpeg" of "a/b.JPEG"; "" where there is none."""
+    return Path(name).suffix[1:].lower()
+
+
+def counted(skipped: dict[str, int]) -> str:
+    """What was skipped, for people: "3 .txt files, 1 file without extension"; "no files" for nothing."""
+    parts = [
+        f"{count} {f'.{ext} ' if ext else ''}file{'s' if count > 1 else ''}{'' if ext else ' without extension'}"
+        for ext, count in skipped.items()
+    ]
+    return ", ".join(parts) or "no files"
