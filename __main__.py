@@ -61,7 +61,7 @@ DEMO_IMAGES = 3000
 def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbox: SandboxMode = "bubblewrap") -> None:
     """Interpret eight units at once, offline: four of an ImageNet network, four ground-truth neurons."""
     from .engine.profile import load_profile
-    from .models.registry import load_target
+    from .engine.targets import load_target
     from .models.targets import parse_units
     from .models.testbed.world import World
 
@@ -86,7 +86,7 @@ def describe(
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .engine.profile import load_profile
-    from .models.registry import load_target
+    from .engine.targets import load_target
     from .models.targets import parse_units
     from .models.testbed.world import World
 
@@ -144,7 +144,7 @@ def units(target: Annotated[str, typer.Option(help="Network whose units to list.
     """List the layers of a target and how many units each has."""
     from rich.table import Table
 
-    from .models.registry import load_target
+    from .engine.targets import load_target
     from .models.testbed.world import World
 
     loaded = load_target(target, World())

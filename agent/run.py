@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.profile import Profile, cache_directory, load_profile
+from ..engine.targets import load_target
 from ..models.errors import UserError
 from ..models.files import write_whole
-from ..models.registry import load_target
 from ..models.targets import Target, Unit, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units

@@ -37,7 +37,7 @@ class _Stop(BaseException):
 class _Turn:
     """Who may run a network: one thread at a time, since hooks sit on the modules and not on a pass."""
 
-    lock: threading.RLock = field(default_factory=threading.RLock)  # type: ignore[valid-type]
+    lock: threading.RLock = field(default_factory=threading.RLock)
     running: bool = False
 
 
@@ -194,6 +194,34 @@ def collect(extraction: Extraction, x: torch.Tensor) -> dict[str, torch.Tensor]:
 
     extraction.run(x, keep)
     return found
+
+
+def as_map(output: torch.Tensor, spec: "LayerSpec") -> torch.Tensor:
+    """float32 [B, C, rows, columns] of a layer's output of any layout and dtype.
+
+    Tokens lie on their grid, without the prefix; vectors become 1x1 maps. A view of `output` where it is float32.
+    """
+    return _on_grid(output, spec).to(torch.float32)
+
+
+def gather_maps(output: torch.Tensor, spec: "LayerSpec", images: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
+    """float32 [E, rows, columns]: the maps of unit units[e] on image images[e], both int64 [E].
+
+    Reads and widens these maps only, whatever the memory layout of `output`.
+    """
+    return _on_grid(output, spec)[images, units].to(torch.float32)
+
+
+def _on_grid(output: torch.Tensor, spec: "LayerSpec") -> torch.Tensor:
+    """A view [B, C, rows, columns] of the output, in its own dtype."""
+    if spec.layout == "map":
+        return output
+    if spec.layout == "vector":
+        return output[:, :, None, None]
+    if spec.layout == "tokens":
+        assert spec.grid is not None
+        output = output[:, spec.prefix :].unflatten(1, spec.grid)
+    return output.permute(0, 3, 1, 2)
 
 
 def check_layout(output: torch.Tensor, name: str, spec: "LayerSpec", images: int) -> None:

@@ -1,12 +1,10 @@
 """The targets by name."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .errors import UserError
-from .targets import Target, nearest_first
-
-if TYPE_CHECKING:
-    from .groundtruth import SceneRegistry
+from .networks.network import Network
+from .targets import nearest_first
 
 TARGETS: dict[str, str] = {
     "efficientnet-lite0": "EfficientNet-Lite0, trained on ImageNet",
@@ -15,20 +13,10 @@ TARGETS: dict[str, str] = {
 """The targets by name, each with what it is."""
 
 
-def load_target(name: str, registry: "SceneRegistry | None" = None) -> Target:
-    """The target of that name, ready to answer.
-
-    registry: the world whose pictures ground-truth neurons can see; needed for "ground-truth" only.
-    Raises UserError for a name that is not in TARGETS or for weights that are missing or differ.
-    """
+def load_network(name: str, weights: str | Path | None = None) -> Network:
+    """The network of that name. Raises UserError for an unknown name or for weights that are missing or differ."""
     if name == "efficientnet-lite0":
-        from .efficientnet import EfficientNetTarget  # here, so that naming units does not load torch
+        from .efficientnet import efficientnet_network
 
-        return EfficientNetTarget.load()
-    if name == "ground-truth":
-        from .groundtruth import GroundTruthTarget
-
-        if registry is None:
-            raise ValueError("ground-truth neurons need the world whose pictures they see")
-        return GroundTruthTarget(registry)
+        return efficientnet_network(Path(weights) if weights is not None else None)
     raise UserError(f"there is no target {name!r}: choose from {nearest_first(name, list(TARGETS))}.")

@@ -14,8 +14,8 @@ import numpy as np
 
 from ...agent.run import Run, RunProgress, describe, locked, open_services
 from ...engine.profile import load_profile
+from ...engine.targets import load_target
 from ...models.files import write_whole
-from ...models.registry import load_target
 from ...models.targets import Unit
 from ...models.testbed.world import World
 from .predictive import bootstrap_mean

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ..efficientnet import build_chain, load_weights, one_thread, read_weights, weights_path
+from ..efficientnet import load_module
+from ..threads import one_thread
 from .vocabulary import BACKGROUNDS, COLOURS, NOUNS, PATTERNS, PLAIN
 
 GRID = 28
@@ -43,11 +44,7 @@ class FrozenNet:
     """EfficientNet-Lite0 without its crop: takes pictures of any size. Raises UserError if its weights are missing."""
 
     def __init__(self) -> None:
-        self._chain = build_chain()
-        load_weights(self._chain, read_weights(weights_path()))
-        for module in self._chain.values():
-            module.eval().requires_grad_(False)
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._chain = load_module().chain()
 
     def maps(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """float32 [C, h, w] of each layer, for one picture uint8 [H, W, 3]. One thread: same picture, same bits."""

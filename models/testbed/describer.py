@@ -27,7 +27,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from scipy.ndimage import distance_transform_edt, label
 
-from ..efficientnet import one_thread
+from ..threads import one_thread
 from .dense import BACKGROUND_CELL, BACKGROUND_NAMES, CELL, GRID, SURFACE_CELL, DenseHead, FrozenNet, look
 from .masked_view import recover
 from .scene import SIZE

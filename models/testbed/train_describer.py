@@ -16,7 +16,7 @@ import typer
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from ..efficientnet import one_thread
+from ..threads import one_thread
 from .dense import (
     BACKGROUND_CELL,
     BACKGROUND_NAMES,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maia.engine.targets import load_target
 from maia.models.errors import ExperimentError, UserError
 from maia.models.groundtruth import GroundTruthNeuron, GroundTruthTarget, parse_label, same_truth
 from maia.models.groundtruth_neuron import MIN_AREA, REFERENCE_AREA, confidence
 from maia.models.groundtruth_suite import is_degenerate, neuron_suite
-from maia.models.registry import load_target
 from maia.models.targets import Unit
 from maia.models.testbed.dataset import DATASET_SIZE, dataset_scene
 from maia.models.testbed.renderer import render
