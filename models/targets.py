@@ -12,6 +12,9 @@ from PIL import Image
 
 from .errors import UserError
 
+LISTED = 60
+"""Choices that an error names: all layers of an ordinary target, not the hundreds of modules of a large network."""
+
 
 @dataclass(frozen=True, order=True)
 class Unit:
@@ -65,7 +68,7 @@ class Target(Protocol):
         ...
 
     def maps(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """Activation maps of all units: float32 [B, C, h, w] for each layer. The pictures run as one batch."""
+        """Activation maps of all units: float32 [B, C, h, w] for each layer."""
         ...
 
     def maxima(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
@@ -101,9 +104,11 @@ def check_layers(target: Target, layers: Sequence[str]) -> None:
 
 
 def nearest_first(word: str, choices: Sequence[str] | dict[str, int]) -> str:
-    """The choices as text, the most similar to `word` first, others in their own order."""
+    """The choices as text, the most similar to `word` first, others in their own order; LISTED of them at most."""
     nearest = difflib.get_close_matches(word, list(choices), n=3, cutoff=0.5)
-    return ", ".join([*nearest, *(choice for choice in choices if choice not in nearest)])
+    ordered = [*nearest, *(choice for choice in choices if choice not in nearest)]
+    more = f" and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
+    return ", ".join(ordered[:LISTED]) + more
 
 
 def parse_units(text: str, target: Target) -> list[Unit]:

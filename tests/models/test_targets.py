@@ -9,11 +9,11 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maia.engine.targets import NetworkTarget, load_target
 from maia.models import efficientnet
-from maia.models.efficientnet import EfficientNetTarget, crop, preprocess, read_weights, same_padding, weights_path
+from maia.models.efficientnet import PREPROCESS, efficientnet_network, read_weights, same_padding, weights_path
 from maia.models.errors import UserError
-from maia.models.registry import load_target
-from maia.models.targets import Unit, parse_units
+from maia.models.targets import Unit, nearest_first, parse_units
 from PIL import Image
 from skimage import data
 from torch.nn.functional import pad
@@ -24,14 +24,18 @@ NAME = "efficientnet-lite0"
 
 
 @pytest.fixture(scope="module")
-def target() -> EfficientNetTarget:
-    loaded = load_target(NAME)
-    assert isinstance(loaded, EfficientNetTarget)
+def target() -> NetworkTarget:
+    loaded = load_target(NAME, device="cpu")
+    assert isinstance(loaded, NetworkTarget)
     return loaded
 
 
 def noise(seed: int, height: int = 224, width: int = 224) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def preprocess(image: Image.Image) -> torch.Tensor:
+    return PREPROCESS.normalise(torch.from_numpy(np.array(PREPROCESS.view(image)))[None])
 
 
 def as_world_picture(image: Image.Image) -> Image.Image:
@@ -55,7 +59,7 @@ def as_world_picture(image: Image.Image) -> Image.Image:
     ids=["coffee", "cat", "rocket", "camera"],
 )
 def test_photographs_are_recognised(
-    target: EfficientNetTarget,
+    target: NetworkTarget,
     photograph: Callable[[], np.ndarray],
     classes: set[int],
     prepare: Callable[[Image.Image], Image.Image],
@@ -66,7 +70,7 @@ def test_photographs_are_recognised(
     assert int(found[0, :, 0, 0].argmax()) in classes
 
 
-def test_maps_equal_the_package_network_with_hooks(target: EfficientNetTarget) -> None:
+def test_maps_equal_the_package_network_with_hooks(target: NetworkTarget) -> None:
     """Our folded chain against the unfolded network of another author, hooked where our layers are."""
     reference = EfficientNet.from_name(NAME)
     reference.load_state_dict(read_weights(weights_path()))
@@ -88,10 +92,12 @@ def test_maps_equal_the_package_network_with_hooks(target: EfficientNetTarget) -
         np.testing.assert_allclose(found[layer], expected[layer].numpy(), rtol=1e-3, atol=1e-3)
 
 
-def test_the_forward_stops_after_the_deepest_layer(target: EfficientNetTarget) -> None:
+def test_the_forward_stops_after_the_deepest_layer(target: NetworkTarget) -> None:
+    target.maps([noise(0)], ["blocks.2", "stem"])  # the first pass, which learns the order, is whole
     ran: list[str] = []
     handles = [
-        module.register_forward_hook(lambda *_, name=name: ran.append(name)) for name, module in target._chain.items()
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+        for name, module in target.network.module.chain().items()
     ]
     try:
         target.maps([noise(0)], ["blocks.2", "stem"])
@@ -101,7 +107,25 @@ def test_the_forward_stops_after_the_deepest_layer(target: EfficientNetTarget) -
     assert ran == ["stem", "blocks.0", "blocks.1", "blocks.2"]
 
 
-def test_the_bits_do_not_depend_on_the_batch_or_the_threads(target: EfficientNetTarget) -> None:
+def test_the_bits_are_those_of_the_modules_run_by_hand(target: NetworkTarget) -> None:
+    """Hooks, early stop and conversion change no bit, and (p - 127) / 128 is exactly what the network gets."""
+    picture = noise(3)
+    found = target.maps([picture], list(target.layers))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            x = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float()
+            x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
+            for layer, module in target.network.module.chain().items():
+                x = module(x)
+                assert np.array_equal(found[layer], x.numpy()), layer
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(torch.from_numpy(found["probabilities"]), x)
+
+
+def test_the_bits_do_not_depend_on_the_batch_or_the_threads(target: NetworkTarget) -> None:
     unit = Unit(NAME, "blocks.10", 47)
     images = [noise(seed) for seed in range(5)]
     together = target.respond(images, unit)
@@ -119,22 +143,15 @@ def test_the_bits_do_not_depend_on_the_batch_or_the_threads(target: EfficientNet
     assert len({answer.value for answer in together}) == len(images)
 
 
-def test_maxima_are_those_of_the_maps(target: EfficientNetTarget) -> None:
+def test_maxima_are_those_of_the_maps(target: NetworkTarget) -> None:
     images = [noise(1), noise(2)]
     maps, maxima = target.maps(images, ["blocks.15"]), target.maxima(images, ["blocks.15"])
     assert np.array_equal(maxima["blocks.15"], maps["blocks.15"].max((2, 3)))
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(1, 700), st.integers(1, 700), st.sampled_from(["RGB", "L", "RGBA", "P"]))
-def test_every_picture_becomes_224_pixels(width: int, height: int, mode: str) -> None:
-    seen = crop(Image.new(mode, (width, height)))
-    assert seen.size == (224, 224) and seen.mode == "RGB"
-
-
 def test_a_world_picture_is_taken_as_it_is() -> None:
     picture = noise(4)
-    assert crop(picture).tobytes() == picture.tobytes()
+    assert PREPROCESS.view(picture).tobytes() == picture.tobytes()
     tensor = preprocess(picture)
     assert tensor.shape == (1, 3, 224, 224)
     expected = (np.asarray(picture, np.float32).transpose(2, 0, 1) - 127) / 128
@@ -149,17 +166,15 @@ def test_same_padding_gives_ceil_of_side_over_stride(side: int, kernel: int, str
     assert outputs == -(-side // stride) or same_padding(side, kernel, stride) == 0
 
 
-def test_a_fresh_load_has_the_same_fingerprint_and_damage_is_refused(
-    target: EfficientNetTarget, tmp_path: Path
-) -> None:
-    assert EfficientNetTarget.load().fingerprint == target.fingerprint
+def test_a_fresh_load_has_the_same_fingerprint_and_damage_is_refused(target: NetworkTarget, tmp_path: Path) -> None:
+    assert efficientnet_network().fingerprint == target.fingerprint
     damaged = bytearray(weights_path().read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "weights.pth").write_bytes(damaged)
     with pytest.raises(UserError, match=r"damaged.*pip install"):
-        EfficientNetTarget.load(tmp_path / "weights.pth")
+        efficientnet_network(tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"missing.*pip install"):
-        EfficientNetTarget.load(tmp_path / "none.pth")
+        efficientnet_network(tmp_path / "none.pth")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +198,7 @@ def test_what_names_no_unit_is_refused(text: str) -> None:
         Unit.parse(text)
 
 
-def test_wrong_layer_and_index_list_the_valid_ones(target: EfficientNetTarget) -> None:
+def test_wrong_layer_and_index_list_the_valid_ones(target: NetworkTarget) -> None:
     target.check(Unit(NAME, "blocks.10", 111))
     with pytest.raises(UserError, match=r"no unit 112 in layer 'blocks.10': its indices run from 0 to 111"):
         target.respond([noise(0)], Unit(NAME, "blocks.10", 112))
@@ -199,7 +214,15 @@ def test_wrong_layer_and_index_list_the_valid_ones(target: EfficientNetTarget) -
         target.maps([], ["head"])
 
 
-def test_units_are_parsed_in_the_order_written(target: EfficientNetTarget) -> None:
+def test_a_long_list_of_choices_is_cut_after_the_nearest() -> None:
+    choices = [f"layer{place}" for place in range(1000)]
+    listed = nearest_first("laier777", choices)
+    assert listed.startswith("layer777, ") and "layer0, layer1" in listed
+    assert listed.endswith(f" and {1000 - listed.count(',') - 1} more") and len(listed) < 1000
+    assert nearest_first("b", ["a", "b", "c"]) == "b, a, c"
+
+
+def test_units_are_parsed_in_the_order_written(target: NetworkTarget) -> None:
     units = parse_units("blocks.10=47,3-5: head = 9", target)
     assert [(unit.layer, unit.index) for unit in units] == [
         ("blocks.10", 47),
@@ -229,7 +252,7 @@ def test_units_are_parsed_in_the_order_written(target: EfficientNetTarget) -> No
         ("head=0-999999999999", "run from 0 to 1279"),
     ],
 )
-def test_wrong_lists_of_units_are_refused(target: EfficientNetTarget, text: str, message: str) -> None:
+def test_wrong_lists_of_units_are_refused(target: NetworkTarget, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_units(text, target)
 
