@@ -111,15 +111,16 @@ def _check(values: torch.Tensor, ids: torch.Tensor, batch: torch.Tensor, batch_i
 def _merge_torch(
     values: torch.Tensor, ids: torch.Tensor, batch: torch.Tensor, batch_ids: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    units, k = values.shape
-    if not k or not batch.numel():
-        return values.clone(), ids.clone(), torch.zeros_like(batch, dtype=torch.bool)
-    candidates = sort_key(batch, batch_ids[:, None])
-    held = sort_key(values, ids)
+    merged_values, merged_ids = values.clone(), ids.clone()
+    taken = torch.zeros_like(batch, dtype=torch.bool)
+    if not values.shape[1] or not batch.numel():
+        return merged_values, merged_ids, taken
     # After the first batches few units change: only those are selected anew.
-    changed = (candidates > held[:, -1]).any(dim=0).nonzero()[:, 0]
+    changed = (batch >= values[:, -1]).any(dim=0).nonzero()[:, 0]
     if len(changed):
-        pool = torch.cat([held[changed], candidates[:, changed].T], dim=1)
-        held[changed] = pool.topk(k, dim=1).values
-    taken = (candidates >= held[:, -1]) & (candidates != EMPTY_KEY)
-    return *unpack_key(held), taken
+        candidates = sort_key(batch[:, changed].T, batch_ids)
+        pool = torch.cat([sort_key(values[changed], ids[changed]), candidates], dim=1)
+        best = pool.topk(values.shape[1], dim=1).values
+        merged_values[changed], merged_ids[changed] = unpack_key(best)
+        taken[:, changed] = ((candidates >= best[:, -1:]) & (candidates != EMPTY_KEY)).T
+    return merged_values, merged_ids, taken
