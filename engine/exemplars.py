@@ -1,31 +1,31 @@
-"""The exemplar index: what every unit of some layers does over a dataset.
+"""The exemplar index: what every unit of some layers does over a dataset, ready to be asked.
 
-Per unit: the maximum of its map on every image (exemplars, percentiles, dead or saturated) and the quantiles of its
-map values (the threshold of masked images). Built in one pass over the dataset, in chunks, and kept in a cache.
+Per unit: the images that activate it most, with activations, places and activation maps; quantiles of its map values
+(the threshold of masked images) and of its activations (what scores are normalised by); whether it is dead or
+saturated. `engine.index_build` makes it.
+
+Files of an index: manifest.json, layers/LAYER.safetensors, winners.json (names of the exemplars in the dataset),
+problems.jsonl (images that could not be read), pictures.zip (the exemplars' pictures, where the dataset is not a part
+of this program).
 """
 
-import fcntl
 import hashlib
 import json
-import shutil
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Self
 
 import numpy as np
 import safetensors
 from PIL import Image
-from safetensors.numpy import load_file, save
 
+from ..kernels.sketch import quantile
 from ..models.errors import UserError
-from ..models.files import write_whole
-from ..models.targets import Target, Unit, check_layers
-
-if TYPE_CHECKING:
-    from ..models.testbed.scene import Scene
+from ..models.targets import Target, Unit, nearest_first
+from .index_files import picture_name
+from .index_part import SparseCounts
 
 EXEMPLARS = 15
 """Exemplars of a unit (the paper, section 3.2)."""
@@ -39,311 +39,302 @@ EfficientNet-Lite0: .95 shows 25-35 % of an exemplar in deep layers, object and 
 deep layers about 15 % of all images have a region (in the middle ones still 70 %).
 """
 
-CHUNK_IMAGES = 512
-"""Images in a chunk file: what a killed build loses at most."""
+SAMPLES = 16
+"""Positions of each map, about, whose values stand for all in the quantiles."""
 
-BATCH_IMAGES = 8
-SAMPLED_POSITIONS = 4
-"""Positions of each map whose values stand for all in the quantiles."""
-
-# Quantiles kept for every unit; those between are interpolated. Dense near 1, where masks are cut.
-QUANTILES = np.array([*np.arange(0, 0.9, 0.05), *np.arange(0.9, 0.99, 0.01), *np.arange(0.99, 0.9995, 0.001), 1.0])
-
-FORMAT = 1
+FORMAT = 2
 
 Status = Literal["ok", "dead", "saturated"]
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What an index is of; two indexes with the same facts hold the same numbers. layers: units of each layer.
+    """What an index is of. Two indexes with the same facts and the same arithmetic hold the same bytes.
 
-    mask_threshold: the target's own, or None where the index holds quantiles.
+    dataset_size: entries of the dataset, those that cannot be read included. k: exemplars of a unit. samples:
+    positions of a map that are counted (None: all). mask_threshold: the target's own, or None where quantiles of
+    map values are kept.
     """
 
     target: str
     target_fingerprint: str
+    dataset_kind: str
     dataset_fingerprint: str
     dataset_size: int
-    layers: dict[str, int]
     mask_threshold: float | None
+    k: int = EXEMPLARS
+    samples: int | None = SAMPLES
     format: int = FORMAT
-
-    @classmethod
-    def of(cls, target: Target, dataset_fingerprint: str, dataset_size: int, layers: Sequence[str]) -> Self:
-        """Raises UserError for a layer that the target lacks."""
-        check_layers(target, layers)
-        counts = {layer: count for layer, count in target.layers.items() if layer in layers}
-        return cls(target.name, target.fingerprint, dataset_fingerprint, dataset_size, counts, target.mask_threshold)
 
     @property
     def key(self) -> str:
-        """Names the index's files."""
+        """Names the index in a cache."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
         return f"{self.target}-{digest[:16]}"
 
 
-class ExemplarIndex:
-    """Answers about units over a dataset. Made by `build_index`, `cached_index` or `load`."""
+@dataclass(frozen=True)
+class Exemplar:
+    """An image that activates a unit. id: its ordinal in the dataset. key: its name there. value: the activation.
 
-    def __init__(self, facts: IndexFacts, tensors: dict[str, np.ndarray]):
-        """tensors: "LAYER/maxima" float32 [C, N] and, without a mask threshold, "LAYER/quantiles" float32 [C, Q]."""
-        self.facts = facts
-        self._tensors = tensors
+    position: (row, column) of the maximum in map, which is float32 [h, w]; both None where the index holds no maps.
+    """
+
+    id: int
+    key: str
+    value: float
+    position: tuple[int, int] | None
+    map: np.ndarray | None
+
+
+@dataclass
+class Manifest:
+    """manifest.json. layers: units, file and its sha256 of each layer. files: sha256 of the other files by name.
+
+    arithmetic: what the bits of activations depend on besides target and image (device, dtype, batch, threads, torch).
+    images: entries, read, bad (by reason).
+    """
+
+    facts: IndexFacts
+    arithmetic: dict[str, Any]
+    layers: dict[str, dict[str, Any]]
+    images: dict[str, Any]
+    files: dict[str, str]
+    versions: dict[str, str] = field(default_factory=dict)
+    dataset: str = ""
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return (json.dumps(asdict(self), indent=2, sort_keys=True) + "\n").encode()
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Raises UserError if there is none, or it is damaged."""
+        path = directory / "manifest.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["facts"].get("format") != FORMAT:
+                raise UserError(
+                    f"the exemplar index {directory} has format {data['facts'].get('format')}, and this version of "
+                    f"MAIA reads format {FORMAT}: build it again into another directory."
+                )
+            return cls(**data | {"facts": IndexFacts(**data["facts"])})
+        except FileNotFoundError:
+            raise UserError(f"there is no exemplar index in {directory}: build one with `maia index build`.") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise UserError(f"{path} is damaged: {REMEDY.format(directory=directory)}") from None
+
+
+REMEDY = "delete {directory} and build it again (`maia index build`)."
+
+
+def check_facts(found: IndexFacts, expected: IndexFacts, where: Path) -> None:
+    """Raises UserError that names what differs."""
+    wanted = asdict(expected)
+    differing = [
+        f"{name.replace('_', ' ')} is {value}, not {wanted[name]}"
+        for name, value in asdict(found).items()
+        if value != wanted[name]
+    ]
+    if differing:
+        raise UserError(
+            f"the exemplar index {where} is of something else ({'; '.join(differing)}): give another directory, or "
+            "delete it to have it built anew."
+        )
+
+
+class ExemplarIndex:
+    """Answers about units over a dataset."""
+
+    def __init__(self, directory: Path, manifest: Manifest):
+        self.directory, self.manifest = directory, manifest
+        self.facts = manifest.facts
+        self._opened: dict[str, Any] = {}
+        self._winners: dict[str, str] | None = None
+        self._pictures: zipfile.ZipFile | None = None
+
+    @classmethod
+    def open(cls, directory: Path, expected: IndexFacts | None = None, layers: Sequence[str] = ()) -> Self:
+        """The index in a directory. A layer's file is checked when it is first asked for.
+
+        Raises UserError if it is missing or damaged, of something else than `expected` (what differs is named), or
+        lacks one of `layers`.
+        """
+        manifest = Manifest.read(directory)
+        if expected is not None:
+            check_facts(manifest.facts, expected, directory)
+        index = cls(directory, manifest)
+        for layer in layers:
+            index._check_layer(layer)
+        return index
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """Number of units of each layer."""
+        return {name: row["units"] for name, row in self.manifest.layers.items()}
+
+    def check_target(self, target: Target) -> None:
+        """Raises UserError unless the index is of this target."""
+        if (self.facts.target, self.facts.target_fingerprint) != (target.name, target.fingerprint):
+            what = "name" if self.facts.target != target.name else "weights or definition"
+            raise UserError(
+                f"the exemplar index {self.directory} is of the target {self.facts.target}, whose {what} differs from "
+                f"{target.name}'s: give the index of this target, or build one with `maia index build`."
+            )
 
     def exemplars(self, unit: Unit, k: int = EXEMPLARS) -> list[tuple[int, float]]:
         """The k images that activate the unit most, as (image id, activation), highest first; ties go to the lower id.
 
         Images that leave the unit at its floor (its lowest activation over the dataset) are no exemplars: a dead
-        unit has none, and a ground-truth neuron only those that hold its concept.
+        unit has none, and a ground-truth neuron only those that hold its concept. Raises ValueError for more than
+        the index keeps.
         """
-        maxima = self._maxima(unit)
-        order = np.argsort(-maxima, kind="stable")[:k]
-        return [(int(image), float(maxima[image])) for image in order if maxima[image] > maxima.min()]
+        if k > self.facts.k:
+            raise ValueError(f"the index keeps {self.facts.k} exemplars of a unit, not {k}")
+        values, floor = self._row(unit, "values"), float(self._row(unit, "lowest"))
+        ids = self._row(unit, "ids")
+        return [(int(i), float(v)) for i, v in zip(ids[:k], values[:k], strict=True) if i >= 0 and v > floor]
 
-    def threshold(self, unit: Unit, quantile: float = MASK_QUANTILE) -> float:
+    def entries(self, unit: Unit, k: int = EXEMPLARS) -> list[Exemplar]:
+        """`exemplars` with their names, places and maps."""
+        found = self.exemplars(unit, k)
+        maps = self._row(unit, "maps") if "maps" in self._layer(unit) else None
+        positions = self._row(unit, "positions")
+        entries = []
+        for place, (ordinal, value) in enumerate(found):
+            grid = None if maps is None else np.array(maps[place])
+            at = None if grid is None else divmod(int(positions[place]), grid.shape[1])
+            entries.append(Exemplar(ordinal, self.key(ordinal), value, at, grid))
+        return entries
+
+    def key(self, ordinal: int) -> str:
+        """The name in the dataset of an image that is an exemplar. Raises KeyError for another."""
+        if self._winners is None:
+            self._winners = json.loads(self._checked_file("winners.json").read_text(encoding="utf-8"))
+        return self._winners[str(ordinal)]
+
+    def picture(self, ordinal: int) -> Image.Image:
+        """What the target saw of an exemplar: RGB, from the index alone. Raises UserError where none are kept."""
+        if "pictures.zip" not in self.manifest.files:
+            raise UserError(
+                f"the exemplar index {self.directory} keeps no pictures: its dataset ({self.manifest.dataset}) "
+                "is a part of this program and is drawn again."
+            )
+        if self._pictures is None:
+            self._pictures = zipfile.ZipFile(self.directory / "pictures.zip")
+        try:
+            with self._pictures.open(picture_name(ordinal)) as file:
+                return Image.open(file).convert("RGB")
+        except (KeyError, OSError, zipfile.BadZipFile):
+            raise self._damaged("pictures.zip") from None
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether `picture` answers: not for a dataset that is a part of this program."""
+        return "pictures.zip" in self.manifest.files
+
+    def threshold(self, unit: Unit, q: float = MASK_QUANTILE) -> float:
         """What the unit's map must exceed to be shown: the target's own threshold, or a quantile of its map values.
 
-        The quantile is taken over SAMPLED_POSITIONS positions of every image, the same ones in every build, and
-        interpolated between QUANTILES.
-        Measured on 1,000 images (EfficientNet-Lite0, 1,500 units of four layers): of all positions, .99 lets through
-        .01 with a root mean square error of .0015 and at worst .006; it falls with the root of the number of images.
+        The quantile is that of the values at about `facts.samples` positions of every image, the same ones in every
+        build, read from a histogram: its value is within 1.6 % of theirs (`kernels.sketch.RELATIVE_ERROR`).
         It is below the unit's highest value if the unit varies at all: one that often reaches its ceiling (the .99
-        quantile of a fifth of the head is ReLU6's 6) shows where it does so, instead of nothing anywhere.
+        quantile of a fifth of EfficientNet-Lite0's head is ReLU6's 6) shows where it does so, instead of nothing.
         """
-        maxima = self._maxima(unit)
+        highest, lowest = self._row(unit, "highest"), self._row(unit, "lowest")
         if self.facts.mask_threshold is not None:
             return self.facts.mask_threshold
-        found = np.float32(np.interp(quantile, QUANTILES, self._row(unit, "quantiles")))
-        highest = maxima.max()
-        if highest == maxima.min():
+        found = np.float32(self.quantile(unit, q))
+        if highest == lowest:
             return float(found)
         return float(min(found, np.nextafter(highest, np.float32(-np.inf))))
 
+    def quantile(self, unit: Unit, q: float) -> float:
+        """Quantile q (0..1) of the unit's map values at the sampled positions. Raises ValueError if none are kept."""
+        if self.facts.mask_threshold is not None:
+            raise ValueError(f"the index of {self.facts.target} keeps no map values")
+        return float(quantile(self._counts(unit, "cells"), q, None, float(self._row(unit, "highest"))))
+
     def percentile(self, unit: Unit, q: float) -> float:
-        """Quantile q (0..1) of the unit's activations over the dataset's images; exact."""
-        return float(np.quantile(self._maxima(unit), q))
+        """Quantile q (0..1) of the unit's activations over the images, within 1.6 %; the extremes are exact."""
+        lowest, highest = float(self._row(unit, "lowest")), float(self._row(unit, "highest"))
+        return float(quantile(self._counts(unit, "maxima"), q, lowest, highest))
+
+    def counts(self, unit: Unit, what: Literal["cells", "maxima"]) -> np.ndarray:
+        """int64 [BINS]: the histogram of map values or of activations (bins: `kernels.sketch.bin_edges`)."""
+        return self._counts(unit, what)
 
     def status(self, unit: Unit) -> Status:
         """ "saturated": at least half of the images drive the unit to its one highest value, and that is positive.
 
         "dead": fewer than EXEMPLARS images raise it above its floor, so there is nothing to describe.
         """
-        maxima = self._maxima(unit)
-        if maxima.max() > 0 and (maxima == maxima.max()).mean() >= 0.5:
+        images = int(self._counts(unit, "maxima").sum())
+        highest, lowest = float(self._row(unit, "highest")), float(self._row(unit, "lowest"))
+        if highest > 0 and int(self._row(unit, "highest_count")) * 2 >= images:
             return "saturated"
-        return "dead" if (maxima > maxima.min()).sum() < EXEMPLARS else "ok"
+        raised = images - int(self._row(unit, "lowest_count")) if highest > lowest else 0
+        return "dead" if raised < EXEMPLARS else "ok"
 
-    def _maxima(self, unit: Unit) -> np.ndarray:
-        return self._row(unit, "maxima")
+    def verify(self) -> list[str]:
+        """What is wrong with the index's files, one sentence each; reads all of them."""
+        wrong = []
+        named = {row["file"]: row["sha256"] for row in self.manifest.layers.values()} | self.manifest.files
+        for name, sha256 in sorted(named.items()):
+            path = self.directory / name
+            if not path.is_file():
+                wrong.append(f"{name} is missing")
+            elif sha256_of(path) != sha256:
+                wrong.append(f"{name} is damaged: its bytes are not those that were written")
+        return wrong
+
+    def _counts(self, unit: Unit, what: str) -> np.ndarray:
+        file = self._layer(unit)
+        return SparseCounts(file[f"{what}_at"], file[f"{what}_n"]).row(unit.index)
 
     def _row(self, unit: Unit, what: str) -> np.ndarray:
-        layers = self.facts.layers
-        if unit.target != self.facts.target or unit.layer not in layers or not 0 <= unit.index < layers[unit.layer]:
-            raise UserError(
-                f"the exemplar index holds {self.facts.target} with the layers {', '.join(layers)}, and not {unit}: "
-                "build one with the unit's layer."
-            )
-        return self._tensors[f"{unit.layer}/{what}"][unit.index]
+        return self._layer(unit)[what][unit.index]
 
-    def save(self, directory: Path) -> Path:
-        """Writes KEY.safetensors, then KEY.json, each whole or not at all; returns the latter's path."""
-        data = save(self._tensors)
-        directory.mkdir(parents=True, exist_ok=True)
-        write_whole(directory / f"{self.facts.key}.safetensors", data)
-        described = asdict(self.facts) | {"sha256": hashlib.sha256(data).hexdigest()}
-        path = directory / f"{self.facts.key}.json"
-        write_whole(path, (json.dumps(described, indent=2) + "\n").encode())
+    def _layer(self, unit: Unit) -> dict[str, Any]:
+        """The layer's arrays; maps stay on disk and are read a unit at a time."""
+        count = self.layers.get(unit.layer)
+        if unit.target != self.facts.target or count is None or not 0 <= unit.index < count:
+            raise UserError(
+                f"the exemplar index holds {self.facts.target} with the layers {', '.join(self.layers)}, and not "
+                f"{unit}: build one with the unit's layer."
+            )
+        if unit.layer not in self._opened:
+            self._check_layer(unit.layer)
+            row = self.manifest.layers[unit.layer]
+            path = self.directory / row["file"]
+            if not path.is_file() or sha256_of(path) != row["sha256"]:
+                raise self._damaged(row["file"])
+            file = safetensors.safe_open(path, framework="numpy")
+            self._opened[unit.layer] = {
+                name: file.get_slice(name) if name == "maps" else file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118
+            }
+        return self._opened[unit.layer]
+
+    def _check_layer(self, layer: str) -> None:
+        if layer not in self.manifest.layers:
+            raise UserError(
+                f"the exemplar index {self.directory} has no layer {layer!r}: choose from "
+                f"{nearest_first(layer, self.layers)}, or add it with `maia index build`."
+            )
+
+    def _checked_file(self, name: str) -> Path:
+        path = self.directory / name
+        if not path.is_file() or sha256_of(path) != self.manifest.files.get(name):
+            raise self._damaged(name)
         return path
 
-    @classmethod
-    def load(cls, path: Path, expected: IndexFacts | None = None) -> Self:
-        """The index whose JSON file is at `path`.
-
-        Raises UserError if it is missing or damaged, or if it differs from `expected`: the sentence names what differs.
-        """
-        remedy = f"delete {path} and run again: it is then built anew."
-        try:
-            described = json.loads(path.read_text(encoding="utf-8"))
-            sha256 = described.pop("sha256")
-            facts = IndexFacts(**described)
-        except FileNotFoundError:
-            raise UserError(f"there is no exemplar index at {path}: run again, and it is built.") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise UserError(f"the exemplar index {path} is damaged: {remedy}") from None
-        if expected is not None and facts != expected:
-            wanted = asdict(expected)
-            differing = [name.replace("_", " ") for name, value in asdict(facts).items() if value != wanted[name]]
-            raise UserError(f"the exemplar index {path} is of something else ({', '.join(differing)} differ): {remedy}")
-        tensors_path = path.with_suffix(".safetensors")
-        if not tensors_path.is_file() or hashlib.sha256(tensors_path.read_bytes()).hexdigest() != sha256:
-            raise UserError(f"the exemplar index's numbers {tensors_path} are missing or damaged: {remedy}")
-        return cls(facts, load_file(tensors_path))
+    def _damaged(self, name: str) -> UserError:
+        remedy = REMEDY.format(directory=self.directory)
+        return UserError(f"{self.directory / name} is missing or damaged: {remedy}")
 
 
-_Reduce = Callable[[range], dict[str, np.ndarray]]
-"""What is kept of the images with these ids: see `_reduce`."""
-
-
-class SceneDataset(Protocol):
-    """A dataset by index, as scenes and as pictures: number k is always the same."""
-
-    def dataset_scene(self, k: int) -> "Scene": ...
-    def drawn_ahead(self) -> AbstractContextManager[Callable[[int], Image.Image]]: ...
-
-
-@runtime_checkable
-class SceneTarget(Protocol):
-    """A target with a threshold of its own that needs no pictures, only what is where in them."""
-
-    def scene_maxima(self, scenes: "Sequence[Scene]", layers: Sequence[str]) -> dict[str, np.ndarray]:
-        """`Target.maxima` of the scenes' pictures."""
-        ...
-
-
-def build_index(
-    target: Target,
-    dataset_size: int,
-    image_of: Callable[[int], Image.Image],
-    layers: Sequence[str],
-    directory: Path,
-    dataset_fingerprint: str,
-    progress: Progress | None = None,
-) -> ExemplarIndex:
-    """The index of these layers over images 0 .. dataset_size - 1, kept under `directory`.
-
-    Loads it if it is there. Else one pass over the images; a build that was killed goes on after its last whole
-    chunk, and two builds of the same index wait for each other. Raises UserError for unknown layers, an empty
-    dataset, or a damaged index.
-    """
-    facts = IndexFacts.of(target, dataset_fingerprint, dataset_size, layers)
-    return _built(facts, lambda ids: _reduce(target, facts, [image_of(k) for k in ids], ids), directory, progress)
-
-
-def _built(facts: IndexFacts, reduce: _Reduce, directory: Path, progress: Progress | None) -> ExemplarIndex:
-    if facts.dataset_size < 1:
-        raise UserError("the dataset holds no images: give at least one.")
-    path = directory / f"{facts.key}.json"
-    with _lock(directory / f"{facts.key}.lock"):
-        if not path.exists():
-            chunks = directory / f"{facts.key}.chunks"
-            files = _build_chunks(facts, reduce, chunks, progress)
-            _merge(facts, files).save(directory)
-            shutil.rmtree(chunks)
-        return ExemplarIndex.load(path, facts)
-
-
-def cached_index(
-    target: Target,
-    dataset: SceneDataset,
-    layers: Sequence[str],
-    directory: Path,
-    size: int | None = None,
-    progress: Progress | None = None,
-) -> ExemplarIndex:
-    """`build_index` over the offline world's dataset. size: images of it that are used (None: all).
-
-    The pictures are drawn in a second process while the target answers; for a SceneTarget none are drawn.
-    """
-    from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint  # here, so that other datasets need no skia
-
-    size = size or DATASET_SIZE
-    if isinstance(target, SceneTarget):
-        facts = IndexFacts.of(target, dataset_fingerprint(), size, layers)
-
-        def reduce(ids: range) -> dict[str, np.ndarray]:
-            return _named(target.scene_maxima([dataset.dataset_scene(k) for k in ids], list(facts.layers)))
-
-        return _built(facts, reduce, directory, progress)
-    with dataset.drawn_ahead() as image_of:
-        return build_index(target, size, image_of, layers, directory, dataset_fingerprint(), progress)
-
-
-def _build_chunks(facts: IndexFacts, reduce: _Reduce, directory: Path, progress: Progress | None) -> list[Path]:
-    """Chunk files in the order of the images; those that a former build left whole are kept."""
-    directory.mkdir(parents=True, exist_ok=True)
-    files = []
-    for start in range(0, facts.dataset_size, CHUNK_IMAGES):
-        stop = min(start + CHUNK_IMAGES, facts.dataset_size)
-        path = directory / f"{start:09d}.safetensors"
-        if not _is_whole(path, facts, stop - start):
-            parts = []
-            for first in range(start, stop, BATCH_IMAGES):
-                ids = range(first, min(first + BATCH_IMAGES, stop))
-                parts.append(reduce(ids))
-                if progress is not None:
-                    progress(ids.stop, facts.dataset_size)
-            write_whole(path, save({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}))
-        elif progress is not None:
-            progress(stop, facts.dataset_size)
-        files.append(path)
-    return files
-
-
-def _is_whole(path: Path, facts: IndexFacts, images: int) -> bool:
-    if not path.exists():
-        return False
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-        return all(shapes[f"{layer}/maxima"] == [images, count] for layer, count in facts.layers.items())
-    except (safetensors.SafetensorError, KeyError, OSError):
-        warnings.warn(f"the chunk {path} of an interrupted build is damaged; it is built again", stacklevel=2)
-        return False
-
-
-def _reduce(target: Target, facts: IndexFacts, images: list[Image.Image], ids: range) -> dict[str, np.ndarray]:
-    """ "LAYER/maxima" [B, C] and, where quantiles are needed, "LAYER/samples" [B, P, C]."""
-    layers = list(facts.layers)
-    if facts.mask_threshold is not None:
-        return _named(target.maxima(images, layers))
-    reduced = {}
-    for layer, maps in target.maps(images, layers).items():
-        reduced[f"{layer}/maxima"] = maps.max((2, 3))
-        reduced[f"{layer}/samples"] = _sample(maps, ids)
-    return reduced
-
-
-def _named(maxima: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{layer}/maxima": values for layer, values in maxima.items()}
-
-
-def _sample(maps: np.ndarray, ids: Sequence[int]) -> np.ndarray:
-    """float32 [B, P, C]: values of [B, C, h, w] maps at P = min(SAMPLED_POSITIONS, h * w) positions.
-
-    One position in each of P equal stretches of the rows, shifted by the fractional part of id times the golden ratio:
-    even over the picture and over the dataset, and the same for image k whatever else is in its batch.
-    """
-    count, channels, height, width = maps.shape
-    cells = height * width
-    positions = min(SAMPLED_POSITIONS, cells)
-    shift = np.modf(np.asarray(ids) * ((1 + 5**0.5) / 2))[0]
-    at = ((np.arange(positions) + shift[:, None]) * cells / positions).astype(int) % cells
-    return np.take_along_axis(maps.reshape(count, channels, cells), at[:, None, :], axis=2).transpose(0, 2, 1).copy()
-
-
-def _merge(facts: IndexFacts, files: list[Path]) -> ExemplarIndex:
-    tensors: dict[str, np.ndarray] = {}
-    for layer in facts.layers:
-        maxima = np.concatenate([_read(path, f"{layer}/maxima") for path in files])
-        tensors[f"{layer}/maxima"] = np.ascontiguousarray(maxima.T)
-        if facts.mask_threshold is None:
-            samples = np.concatenate([_read(path, f"{layer}/samples") for path in files])
-            found = np.quantile(samples.reshape(-1, samples.shape[2]), QUANTILES, axis=0)
-            tensors[f"{layer}/quantiles"] = np.ascontiguousarray(found.T, dtype=np.float32)
-    return ExemplarIndex(facts, tensors)
-
-
-def _read(path: Path, name: str) -> Any:
-    with safetensors.safe_open(path, framework="numpy") as file:
-        return file.get_tensor(name)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,315 @@
+"""Building an exemplar index: chunk by chunk, by one process or several, stopped and resumed, always the same bytes."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..models.errors import UserError
+from ..models.files import write_whole
+from ..models.networks.network import Preprocess
+from ..models.targets import Target, check_layers
+from .dataset import Dataset
+from .exemplars import EXEMPLARS, REMEDY, SAMPLES, ExemplarIndex, IndexFacts, Manifest, check_facts
+from .index_files import (
+    is_damaged,
+    list_parts,
+    missing_ranges,
+    read_best,
+    without_overlap,
+    write_part,
+)
+from .index_merge import merge_files
+from .index_pass import IndexPass, NetworkPass, ScenePass, SceneTarget
+from .targets import NetworkTarget
+
+BATCH = 32
+"""Images of a forward."""
+
+CHUNK = {"cpu": 512, "cuda": 4096}
+"""Images of a part by device: what a killed build loses at most. A GPU does its chunk in seconds."""
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a pass runs. None of these changes the index but batch, k and samples, which its manifest names.
+
+    chunk: images of a part, None: CHUNK. workers: processes that decode; 0 decodes in this one. shard: (i, n): this
+    process does every n-th chunk from the i-th. cache: where decoded pixels are kept for further passes.
+    """
+
+    batch: int = BATCH
+    k: int = EXEMPLARS
+    samples: int | None = SAMPLES
+    chunk: int | None = None
+    workers: int = 0
+    shard: tuple[int, int] = (0, 1)
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        place, count = self.shard
+        if not 0 <= place < count:
+            raise UserError(f"there is no shard {place} of {count}: the first is 0, the last {count - 1}.")
+
+
+def facts_of(target: Target, dataset: Dataset, options: BuildOptions) -> IndexFacts:
+    """What the index of this target over this dataset is of."""
+    return IndexFacts(
+        target.name,
+        target.fingerprint,
+        dataset.kind,
+        dataset.fingerprint,
+        len(dataset),
+        target.mask_threshold,
+        options.k,
+        options.samples if target.mask_threshold is None else None,
+    )
+
+
+def arithmetic_of(target: Target, options: BuildOptions) -> dict[str, Any]:
+    """What the bits of activations depend on besides target and image."""
+    if not isinstance(target, NetworkTarget):
+        return {"device": "none"}
+    found: dict[str, Any] = {
+        "device": target.device.type,
+        "dtype": str(target.dtype).removeprefix("torch."),
+        "batch": options.batch,
+        "torch": torch.__version__,
+    }
+    if target.device.type == "cuda":
+        return found | {"gpu": torch.cuda.get_device_name(target.device)}
+    return found | {"threads": target.threads, "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def build_index(
+    target: Target,
+    dataset: Dataset,
+    layers: Sequence[str],
+    directory: Path,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> ExemplarIndex | None:
+    """The index of these layers over the dataset, in `directory`; layers that it has already are not built again.
+
+    One pass over the images for all missing layers. A build that was stopped or killed goes on after its last whole
+    parts. Several processes may build shards of one index at once; the one that ends last merges, and the others get
+    None. Raises UserError for unknown layers, an empty dataset, or a directory that holds another index.
+    """
+    options = options or BuildOptions()
+    check_layers(target, layers)
+    if len(dataset) < 1:
+        raise UserError(f"the dataset {dataset.name} holds no images: give at least one.")
+    facts = facts_of(target, dataset, options)
+    directory.mkdir(parents=True, exist_ok=True)
+    sharded = options.shard[1] > 1
+    with lock(directory / ".lock", shared=sharded):
+        missing = _missing_layers(directory, facts, layers)
+        parts = parts_directory(directory, facts, arithmetic_of(target, options), missing)
+        if missing:
+            parts.mkdir(parents=True, exist_ok=True)
+            with lock(parts / f".shard-{options.shard[0]}-{options.shard[1]}.lock"):
+                _run_pass(target, dataset, missing, parts, options, progress)
+        if not sharded:
+            return _finished(directory, target, dataset, facts, layers, options)
+    try:  # whoever comes last finds all parts: each shard has written its own before it lets go of the shared lock
+        with lock(directory / ".lock", wait=False):
+            return _finished(directory, target, dataset, facts, layers, options)
+    except BlockingIOError:
+        return None
+
+
+def _missing_layers(directory: Path, facts: IndexFacts, layers: Sequence[str]) -> list[str]:
+    if not (directory / "manifest.json").exists():
+        return list(dict.fromkeys(layers))
+    manifest = Manifest.read(directory)
+    check_facts(manifest.facts, facts, directory)
+    return [layer for layer in dict.fromkeys(layers) if layer not in manifest.layers]
+
+
+def parts_directory(directory: Path, facts: IndexFacts, arithmetic: Mapping[str, Any], layers: Sequence[str]) -> Path:
+    """Where the parts of a pass over these layers are: parts of another pass are never taken for them."""
+    text = json.dumps([asdict(facts), dict(arithmetic), sorted(layers)], sort_keys=True)
+    return directory / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _passing(target: Target, dataset: Dataset, layers: Sequence[str], options: BuildOptions) -> IndexPass:
+    if isinstance(target, SceneTarget):
+        if dataset.kind != "testbed":
+            raise UserError(
+                f"{target.name} answers rendered scenes only: build its index over the dataset testbed, not "
+                f"{dataset.name}."
+            )
+        from ..models.testbed.dataset import dataset_scene  # here, so that other datasets need no skia
+
+        return ScenePass(target, {layer: target.layers[layer] for layer in layers}, options.k, dataset_scene)
+    assert isinstance(target, NetworkTarget)
+    return NetworkPass(target, layers, options.k, options.samples, options.batch, pictures=not dataset.embedded)
+
+
+def _run_pass(
+    target: Target,
+    dataset: Dataset,
+    layers: Sequence[str],
+    parts: Path,
+    options: BuildOptions,
+    progress: Progress | None,
+) -> None:
+    """Writes the parts of this shard that are not there yet."""
+    ranges = list(_wanted(target, dataset, parts, options))
+    total = len(dataset)
+    done = total - sum(stop - first for first, stop in ranges)
+    running = _passing(target, dataset, layers, options)
+    for file in list_parts(parts):
+        for layer, state in running.states.items():
+            state.know(read_best(file, layer))
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        if progress is not None:
+            progress(done, total)
+
+    advance(0)
+    if not ranges:
+        return
+    ordinals = [ordinal for first, stop in ranges for ordinal in range(first, stop)]
+    preprocess = target.network.preprocess if isinstance(target, NetworkTarget) else None
+    with _decoded(dataset, ordinals, preprocess, options) as decoded:
+        for first, stop in ranges:
+            write_part(parts, first, stop, running.run(dataset, range(first, stop), decoded, advance))
+
+
+@contextmanager
+def _decoded(
+    dataset: Dataset, ordinals: Sequence[int], preprocess: Preprocess | None, options: BuildOptions
+) -> Iterator[Any]:
+    if preprocess is None:
+        yield iter(())  # a target that reads scenes needs no pictures
+        return
+    if options.cache is not None and not dataset.embedded:
+        from .pixel_cache import CachedDataset
+
+        dataset = CachedDataset(dataset, options.cache)
+    with dataset.decoded(ordinals, preprocess, options.workers) as decoded:
+        yield iter(decoded)
+
+
+def _wanted(target: Target, dataset: Dataset, parts: Path, options: BuildOptions) -> Iterator[tuple[int, int]]:
+    """Ranges of this shard that no whole part covers, cut at the chunks' borders. Damaged parts are removed."""
+    device = target.device.type if isinstance(target, NetworkTarget) else "cpu"
+    chunk = options.chunk or CHUNK[device]
+    for temporary in parts.glob(".*.tmp"):  # of writes that were killed; this shard's lock does not cover the others'
+        if not _is_alive(temporary):
+            temporary.unlink(missing_ok=True)
+    whole = []
+    for file in list_parts(parts):
+        if is_damaged(file):
+            warnings.warn(f"the part {file.path} of an interrupted build is damaged; it is built again", stacklevel=2)
+            file.path.unlink()
+        else:
+            whole.append(file)
+    place, count = options.shard
+    for number, first in enumerate(range(0, len(dataset), chunk)):
+        if number % count == place:
+            yield from missing_ranges(without_overlap(whole), first, min(first + chunk, len(dataset)))
+
+
+def _is_alive(temporary: Path) -> bool:
+    """Whether the process that writes this temporary file (`models.files.write_whole` names it) is there."""
+    number = temporary.name.split(".")[-2]
+    return number.isdigit() and Path(f"/proc/{number}").exists()
+
+
+def _finished(
+    directory: Path,
+    target: Target,
+    dataset: Dataset,
+    facts: IndexFacts,
+    layers: Sequence[str],
+    options: BuildOptions,
+) -> ExemplarIndex | None:
+    """Merges the parts if all are there; None if other shards have still to be built."""
+    missing = _missing_layers(directory, facts, layers)
+    if missing:
+        arithmetic = arithmetic_of(target, options)
+        parts = parts_directory(directory, facts, arithmetic, missing)
+        files = without_overlap(list_parts(parts))
+        if missing_ranges(files, 0, facts.dataset_size):
+            return None
+        merge_files(directory, files, missing, facts, arithmetic, dataset.name)
+        shutil.rmtree(parts)
+        if not any((directory / "parts").iterdir()):
+            (directory / "parts").rmdir()
+    return ExemplarIndex.open(directory, facts, layers)
+
+
+@contextmanager
+def lock(path: Path, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """A lock that ends with the process, however it ends. Raises BlockingIOError if it is held and wait is False."""
+    with path.open("a") as file:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield
+
+
+def merge_indexes(
+    sources: Sequence[Path],
+    directory: Path,
+    target: Target,
+    dataset: Dataset,
+    layers: Sequence[str],
+    options: BuildOptions,
+) -> ExemplarIndex:
+    """The index from parts that were built into several directories (machines without a common disk).
+
+    Raises UserError if images are missing, naming their ranges, or if no directory holds parts of this index.
+    """
+    facts, arithmetic = facts_of(target, dataset, options), arithmetic_of(target, options)
+    directory.mkdir(parents=True, exist_ok=True)
+    with lock(directory / ".lock"):
+        missing = _missing_layers(directory, facts, layers)
+        parts = parts_directory(directory, facts, arithmetic, missing)
+        parts.mkdir(parents=True, exist_ok=True)
+        for source in sources:
+            for file in list_parts(parts_directory(source, facts, arithmetic, missing)):
+                destination = parts / file.path.name
+                if not destination.exists():
+                    write_whole(destination, file.path.read_bytes())
+        files = without_overlap(list_parts(parts))
+        if missing and (gaps := missing_ranges(files, 0, facts.dataset_size)):
+            shown = ", ".join(f"{first}-{stop - 1}" for first, stop in gaps[:5])
+            raise UserError(
+                f"the parts in {', '.join(map(str, sources))} lack the images {shown}: build the other shards "
+                "(same target, dataset, layers, batch, device and threads), then merge again."
+            )
+        index = _finished(directory, target, dataset, facts, layers, options)
+    assert index is not None
+    return index
+
+
+def cached_index(
+    target: Target, dataset: Dataset, layers: Sequence[str], directory: Path, progress: Progress | None = None
+) -> ExemplarIndex:
+    """The index under the cache directory, built there if it or a layer of it is missing."""
+    options = BuildOptions(workers=1)  # the testbed draws ahead in one process
+    where = directory / facts_of(target, dataset, options).key
+    index = build_index(target, dataset, layers, where, options, progress)
+    if index is None:
+        raise UserError(f"the exemplar index {where} cannot be finished: {REMEDY.format(directory=where)}")
+    return index
+
+
+def processes() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
