@@ -20,6 +20,7 @@ from .textures import CLOSE_UP_PERIOD, OBJECT_PERIOD, PERIODS, body_colour, text
 __all__ = ["all_drawings", "drawing_choices", "render", "render_segments"]
 
 _GRAIN_TILES = 4
+_SOLID = 255  # parts as opaque as this let nothing through
 _OPAQUE = 128  # parts less opaque than this are glare and glass: they hide nothing in the segment map
 _INDOORS = ("room", "brick wall", "studio")
 
@@ -80,6 +81,59 @@ class _ReadyObject:
 
 
 def _draw_object(canvas: skia.Canvas, ready: _ReadyObject, light: Light) -> None:
+    """Draws the object on a layer of its own, closes the seams there, and lays the layer over the picture.
+
+    Where two antialiased edges meet, each leaves a part of the pixel to what is beneath: the background would shine
+    through the object. Within the silhouette of the solid parts, a pixel off its edge, the layer is made opaque.
+    """
+    frame = _frame(ready)
+    if frame.isEmpty():
+        return
+    layer = np.zeros((frame.height(), frame.width(), 4), np.uint8)
+    sheet = skia.Canvas(layer, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType)
+    sheet.translate(-frame.left(), -frame.top())
+    _draw_parts(sheet, ready, light)
+    _close_seams(layer, _solid_inside(ready, frame))
+    image = skia.Image.fromarray(layer, skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType, copy=False)
+    canvas.drawImage(image, frame.left(), frame.top())
+
+
+def _frame(ready: _ReadyObject) -> skia.IRect:
+    """The pixels that the object can touch; may be empty."""
+    around = skia.Rect.MakeEmpty()
+    for part in ready.parts:
+        around.join(part.path.getBounds())
+    board = skia.Canvas(SIZE, SIZE)
+    ready.place(board)
+    frame = board.getTotalMatrix().mapRect(around).roundOut().makeOutset(2, 2)
+    return frame if frame.intersect(skia.IRect.MakeWH(SIZE, SIZE)) else skia.IRect.MakeEmpty()
+
+
+def _solid_inside(ready: _ReadyObject, frame: skia.IRect) -> np.ndarray:
+    """bool, the frame's size: covered by solid parts, as are the eight neighbours."""
+    silhouette = np.zeros((frame.height(), frame.width()), np.uint8)
+    canvas = skia.Canvas(silhouette, skia.kAlpha_8_ColorType, skia.kPremul_AlphaType)
+    canvas.translate(-frame.left(), -frame.top())
+    ready.place(canvas)
+    ink = skia.Paint(AntiAlias=False, Color=_black(255))
+    for part in ready.parts:
+        if _alpha(part) >= _SOLID:
+            canvas.drawPath(part.path, ink)
+    covered = silhouette > 0
+    inside = np.zeros_like(covered)
+    rows = covered[:-2] & covered[1:-1] & covered[2:]
+    inside[1:-1, 1:-1] = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+    return inside
+
+
+def _close_seams(layer: np.ndarray, inside: np.ndarray) -> None:
+    """Makes premultiplied RGBA opaque `inside`, its colours as they are; in place."""
+    rows, columns = np.nonzero(inside & (layer[..., 3] < 255))
+    thin = layer[rows, columns].astype(np.float32)
+    layer[rows, columns] = np.minimum(thin * (255 / np.maximum(thin[:, 3:], 1)) + 0.5, 255)
+
+
+def _draw_parts(canvas: skia.Canvas, ready: _ReadyObject, light: Light) -> None:
     # Light comes from the scene's side, also on mirrored objects.
     side = -light.x if ready.entry.flip else light.x
     canvas.save()
@@ -117,7 +171,7 @@ def _draw_overlay(canvas: skia.Canvas, part: Part) -> None:
 
 def _part_colour(part: Part) -> int:
     assert not isinstance(part.fill, str), f"unknown fill {part.fill!r}"
-    return argb(part.fill, part.fill[3] if len(part.fill) == 4 else 255)
+    return argb(part.fill, _alpha(part))
 
 
 def _white(alpha: float) -> int:
@@ -203,8 +257,12 @@ def _draw_shadow(canvas: skia.Canvas, ready: _ReadyObject, light: Light, line: f
         canvas.restore()
 
 
+def _alpha(part: Part) -> int:
+    return part.fill[3] if not isinstance(part.fill, str) and len(part.fill) == 4 else 255
+
+
 def _hides(part: Part) -> bool:
-    return isinstance(part.fill, str) or len(part.fill) < 4 or part.fill[3] >= _OPAQUE
+    return _alpha(part) >= _OPAQUE
 
 
 def _draw_surface(canvas: skia.Canvas, scene: Scene, light: Light) -> None:
