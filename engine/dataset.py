@@ -3,83 +3,91 @@
 A bad picture costs itself: its entry stays, and `decoded` says what its problem is.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
-
-from PIL import Image
 
 from ..models.errors import UserError
-from .decoding import BadImage
-from .readers.entries import Decoded, Stream, View
-from .readers.folder import FolderDataset
+from .decoding import EXTENSIONS, BadImage
+from .pixel_cache import CachedDataset
+from .readers.entries import Dataset, Decoded, Stream, View, counted, extension
+from .readers.folder import FolderDataset, scan_folder
+from .readers.parquet import ParquetDataset
+from .readers.patterns import matching_files
+from .readers.tar import Progress, TarDataset
 from .readers.testbed import TestbedDataset
 
 __all__ = ["BadImage", "Dataset", "Decoded", "Stream", "View", "open_dataset"]
 
 
-class Dataset(Protocol):
-    """Pictures by number, 0 .. len - 1; the same number is the same picture wherever the data lies.
+def open_dataset(
+    spec: str | Path,
+    listing: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The dataset that a person named; `Dataset.kind` and `.description` say as what it was read.
 
-    name: what a person called it. kind: "folder", "tar", "parquet" or "testbed". description: what was found, for
-    people. fingerprint: 64 hex digits that change with what is in it; each reader states what they do not cover.
-    embedded: its pictures are part of this program, so that they can always be made again. skipped: files that are
-    no entries, counted by extension.
+    - "testbed", or "testbed:3000": its first 3000 scenes;
+    - a folder of pictures at any depth, such as ImageNet's class folders;
+    - a folder with .tar shards, one shard, or several by a pattern: shards/{00000..00331}.tar, shards/*.tar;
+    - a folder with .parquet files, one file, or several by a pattern.
+    Parquet files that are named like a tar shard or folder beside them hold img2dataset's metadata and are skipped.
+    listing: folder that keeps what a scan of each tar shard found. cache: folder that keeps decoded pixels
+    (`engine.pixel_cache`). progress: (tar shards scanned, all).
+    Raises UserError if there is nothing there, nothing that can be read, or a mixture: the sentence says what was
+    looked for.
     """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def embedded(self) -> bool: ...
-    @property
-    def skipped(self) -> dict[str, int]: ...
-
-    def __len__(self) -> int: ...
-
-    def key(self, i: int) -> str:
-        """Stable, unique name of entry i. Entries are sorted by key (parquet: by file, then row)."""
-        ...
-
-    def phase(self, i: int) -> int:
-        """0 .. 2^32 - 1, from the key alone: which positions of the entry's maps are sampled."""
-        ...
-
-    def image(self, i: int) -> Image.Image:
-        """The whole picture, RGB. Raises BadImage with its reason."""
-        ...
-
-    def caption(self, i: int) -> str | None:
-        """Its caption, where the format has one."""
-        ...
-
-    def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
-        """What a network sees of these entries, in this order, repeated ones too; decoded ahead by worker processes.
-
-        workers: processes; 0 decodes in this one. The pixels do not depend on it, and are those of
-        `preprocess.view(self.image(i))`. A picture at which a worker process dies is tried once more.
-        """
-        ...
+    dataset = _open(spec, listing, progress)
+    return dataset if cache is None else CachedDataset(dataset, cache)
 
 
-def open_dataset(spec: str | Path) -> Dataset:
-    """The dataset that a person named.
-
-    "testbed" or "testbed:3000" (its first 3000 scenes), or a folder of pictures.
-    Raises UserError if there is nothing there, or nothing that can be read: the sentence says what was looked for.
-    """
+def _open(spec: str | Path, listing: Path | None, progress: Progress | None) -> Dataset:
     name = str(spec)
     if isinstance(spec, str) and (spec == "testbed" or spec.startswith("testbed:")):
         return _testbed(spec)
-    path = Path(spec)
-    if path.is_dir():
-        return FolderDataset(path, name)
-    raise UserError(f"there is no dataset {name!r}: give a folder of pictures, or testbed.")
+    if Path(spec).is_dir():
+        return _open_folder(Path(spec), name, listing, progress)
+    files = [Path(spec)] if Path(spec).exists() else matching_files(name)
+    kinds = {extension(file.name) for file in files}
+    if kinds == {"tar"}:
+        return TarDataset(files, name, listing, progress)
+    if kinds == {"parquet"}:
+        return ParquetDataset(files, name)
+    looked_for = "testbed, a folder of pictures, .tar shards (uncompressed) or .parquet files"
+    if not files:
+        raise UserError(f"there is no dataset {name!r}: give {looked_for}.")
+    raise UserError(f"{name} is no dataset, but {_listed(kinds)}: give {looked_for}.")
+
+
+def _open_folder(folder: Path, name: str, listing: Path | None, progress: Progress | None) -> Dataset:
+    scan = scan_folder(folder)
+    metadata = {
+        file for file in scan.parquets if file.with_suffix(".tar") in scan.tars or file.with_suffix("").is_dir()
+    }
+    parquets = [file for file in scan.parquets if file not in metadata]
+    if metadata:
+        scan.skipped["parquet"] = len(metadata)
+    found = {"picture files": len(scan.pictures), ".tar files": len(scan.tars), ".parquet files": len(parquets)}
+    there = [f"{count} {what}" for what, count in found.items() if count]
+    if not there:
+        raise UserError(
+            f"{name} holds no pictures, but {counted(scan.skipped)}: give a folder with .tar shards, with .parquet "
+            f"files, or with files that end in .{', .'.join(sorted(EXTENSIONS))}."
+        )
+    if len(there) > 1:
+        raise UserError(
+            f"{name} holds {' and '.join(there)}, and it is not plain which of them are meant: give a folder with one "
+            f"kind only, or a pattern such as {folder / '*.tar'}."
+        )
+    if scan.pictures:
+        return FolderDataset(folder, name, scan)
+    dataset = TarDataset(scan.tars, name, listing, progress) if scan.tars else ParquetDataset(parquets, name)
+    for ext, count in scan.skipped.items():  # files beside the shards, and members in them
+        dataset.skipped[ext] = dataset.skipped.get(ext, 0) + count
+    return dataset
+
+
+def _listed(kinds: set[str]) -> str:
+    return " and ".join(sorted(f"a .{kind} file" if kind else "a file without extension" for kind in kinds))
 
 
 def _testbed(spec: str) -> TestbedDataset:

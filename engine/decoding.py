@@ -16,8 +16,10 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """What is decoded, by Pillow's names. The formats of few pictures and many faults are left out."""
 EXTENSIONS = frozenset(
-    ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff")
-    + ("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "avif")
+    (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"),
+        *("ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "avif"),
+    )
 )
 """Of files that claim to be pictures: in lower case, without the dot."""
 
@@ -161,14 +163,23 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise BadImage(UNSUPPORTED, f"{image.format} of mode {image.mode}") from None
 
 
+def looks_like_picture(data: bytes) -> bool:
+    """Whether bytes start as one of FORMATS does; they may still be damaged."""
+    if data[:4] == b"RIFF":
+        return data[8:12] == b"WEBP"
+    if data[4:8] == b"ftyp":
+        return data[8:12] in (b"avif", b"avis")
+    return data.startswith(_OURS) or (data[:1] == b"P" and data[1:2] in b"123456" and data[2:3].isspace())
+
+
 def _unidentified(data: bytes) -> BadImage:
     head = data[:64].lstrip()
-    if data.startswith(_OURS) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
+    if looks_like_picture(data):
         return BadImage(DAMAGED, "its header cannot be read")
     for signature, name in _FOREIGN:
         if data.startswith(signature) or (name == "SVG" and head.startswith(signature)):
             return BadImage(UNSUPPORTED, name)
     if data[4:8] == b"ftyp":
-        return BadImage(UNSUPPORTED, "HEIF, AVIF or video")
+        return BadImage(UNSUPPORTED, "HEIF or video")
     text = head[:14].lower()
     return BadImage(NOT_AN_IMAGE, "a web page" if text.startswith((b"<!doctype html", b"<html")) else "")

@@ -1,6 +1,7 @@
 """What all readers of encoded pictures share: keys, fingerprint, pictures by number, and a stream of decoded ones."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -103,8 +104,67 @@ def fingerprint_of(entries: Iterable[tuple[str, int]]) -> str:
     return digest.hexdigest()
 
 
+class Stream(Protocol):
+    """Decoded entries in the order asked for; to be used with `with`, or read to its end, or closed."""
+
+    def __iter__(self) -> "Stream": ...
+    def __next__(self) -> Decoded: ...
+    def __enter__(self) -> "Stream": ...
+    def __exit__(self, *error: object) -> None: ...
+    def close(self) -> None: ...
+
+
+class Dataset(Protocol):
+    """Pictures by number, 0 .. len - 1; the same number is the same picture wherever the data lies.
+
+    name: what a person called it. kind: "folder", "tar", "parquet" or "testbed". description: what was found, for
+    people. fingerprint: 64 hex digits that change with what is in it; each reader states what they do not cover.
+    embedded: its pictures are part of this program, so that they can always be made again. skipped: files that are
+    no entries, counted by extension.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def embedded(self) -> bool: ...
+    @property
+    def skipped(self) -> dict[str, int]: ...
+
+    def __len__(self) -> int: ...
+
+    def key(self, i: int) -> str:
+        """Stable, unique name of entry i. Entries are sorted by key (parquet: by file, then row)."""
+        ...
+
+    def phase(self, i: int) -> int:
+        """0 .. 2^32 - 1, from the key alone: which positions of the entry's maps are sampled."""
+        ...
+
+    def image(self, i: int) -> Image.Image:
+        """The whole picture, RGB. Raises BadImage with its reason."""
+        ...
+
+    def caption(self, i: int) -> str | None:
+        """Its caption, where the format has one."""
+        ...
+
+    def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
+        """What a network sees of these entries, in this order, repeated ones too; decoded ahead by worker processes.
+
+        workers: processes; 0 decodes in this one. The pixels do not depend on it, and are those of
+        `preprocess.view(self.image(i))`. A picture at which a worker process dies is tried once more.
+        """
+        ...
+
+
 class EncodedDataset(ABC):
-    """The Dataset protocol (`engine.dataset`) over encoded pictures; readers say what is where."""
+    """A Dataset of encoded pictures; readers say what is where."""
 
     name: str
     kind: str
@@ -132,7 +192,7 @@ class EncodedDataset(ABC):
     def image(self, i: int) -> Image.Image:
         return load(self.payload(i))
 
-    def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> "Stream":
+    def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
         from .stream import InProcess, Workers
 
         if workers < 0:
@@ -145,16 +205,6 @@ class EncodedDataset(ABC):
         return Workers(ordinals, self.payload, view, min(workers, max(1, len(ordinals))))
 
 
-class Stream(Protocol):
-    """Decoded entries in the order asked for; to be used with `with`, or read to its end, or closed."""
-
-    def __iter__(self) -> "Stream": ...
-    def __next__(self) -> Decoded: ...
-    def __enter__(self) -> "Stream": ...
-    def __exit__(self, *error: object) -> None: ...
-    def close(self) -> None: ...
-
-
 def check_ordinal(i: int, count: int) -> None:
     """Raises IndexError outside 0 .. count - 1 (negative numbers are no short hand for the last)."""
     if not 0 <= i < count:
@@ -164,6 +214,18 @@ def check_ordinal(i: int, count: int) -> None:
 def extension(name: str) -> str:
     """Lower-case extension without its dot: "jpeg" of "a/b.JPEG"; "" where there is none."""
     return Path(name).suffix[1:].lower()
+
+
+def printable(name: str) -> str:
+    """A file's name as a key: what is not UTF-8 in it as \\xNN, so that it can be written anywhere."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def labels_of(files: Sequence[Path]) -> list[str]:
+    """What the files are called in keys: their paths with "/" from the last folder that holds all of them."""
+    parents = [file.absolute().parent for file in files]
+    common = os.path.commonpath(parents)
+    return [printable(file.absolute().relative_to(common).as_posix()) for file in files]
 
 
 def counted(skipped: dict[str, int]) -> str:

@@ -3,47 +3,50 @@
 import json
 import os
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...models.errors import UserError
 from ..decoding import EXTENSIONS
-from .entries import EncodedDataset, Span, check_ordinal, counted, extension, fingerprint_of
+from .entries import EncodedDataset, Span, check_ordinal, extension, fingerprint_of, printable
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What lies below a folder. pictures: (relative path with "/", bytes); others: by extension; sorted all."""
+
+    pictures: list[tuple[str, int]]
+    tars: list[Path]
+    parquets: list[Path]
+    skipped: dict[str, int]
 
 
 class FolderDataset(EncodedDataset):
     """All files below a folder that have a picture's extension, in order of their relative paths.
 
-    Files and folders whose names start with a dot are not looked at; symbolic links are followed, each folder once.
     Captions: the file beside the picture with its name and .txt, or .json with "caption".
     fingerprint: of all relative paths and sizes in bytes; not of what is in the files.
     """
 
     kind = "folder"
 
-    def __init__(self, root: Path, name: str) -> None:
-        """Raises UserError if the folder holds no picture file."""
+    def __init__(self, root: Path, name: str, scan: Scan) -> None:
         self.name = name
+        self.skipped = scan.skipped
         self._root = str(root)
-        found, self.skipped = _scan(self._root)
-        found.sort()
-        if not found:
-            raise UserError(
-                f"{name} holds no pictures, but {counted(self.skipped)}: give a folder with .tar shards, with .parquet "
-                f"files, or with files that end in .{', .'.join(sorted(EXTENSIONS))}."
-            )
-        self._keys = [key for key, _ in found]
-        self.fingerprint = fingerprint_of(found)
-        self.description = f"{len(found)} picture files in a folder"
+        self._paths = [path for path, _ in scan.pictures]
+        self.fingerprint = fingerprint_of((printable(path), size) for path, size in scan.pictures)
+        self.description = f"{len(self)} picture files in a folder"
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._paths)
 
     def key(self, i: int) -> str:
         check_ordinal(i, len(self))
-        return self._keys[i]
+        return printable(self._paths[i])
 
     def payload(self, i: int) -> Span:
-        return Span(os.path.join(self._root, *self.key(i).split("/")))
+        check_ordinal(i, len(self))
+        return Span(os.path.join(self._root, self._paths[i]))
 
     def caption(self, i: int) -> str | None:
         picture = Path(self.payload(i).path)
@@ -65,9 +68,12 @@ def caption_in_json(text: str) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _scan(root: str) -> tuple[list[tuple[str, int]], dict[str, int]]:
-    """(relative path with "/", bytes) of picture files, and how many other files have which extension."""
-    found: list[tuple[str, int]] = []
+def scan_folder(root: Path) -> Scan:
+    """Looks at all files below `root`, except those whose names, or whose folders' names, start with a dot.
+
+    Symbolic links are followed; a folder that is reached twice counts once.
+    """
+    found = Scan([], [], [], {})
     skipped: Counter[str] = Counter()
     seen: set[tuple[int, int]] = set()
     folders = [""]
@@ -79,16 +85,25 @@ def _scan(root: str) -> tuple[list[tuple[str, int]], dict[str, int]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(here) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    folders.append(f"{prefix}{entry.name}/")
-                elif extension(entry.name) in EXTENSIONS:
-                    found.append((prefix + entry.name, _size(entry)))
-                else:
-                    skipped[extension(entry.name)] += 1
-    return found, dict(sorted(skipped.items()))
+            files = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        folders += [f"{prefix}{entry.name}/" for entry in reversed(files) if entry.is_dir()]
+        for entry in files:
+            if entry.is_dir():
+                continue
+            match extension(entry.name):
+                case "tar":
+                    found.tars.append(Path(entry.path))
+                case "parquet":
+                    found.parquets.append(Path(entry.path))
+                case ext if ext in EXTENSIONS:
+                    found.pictures.append((prefix + entry.name, _size(entry)))
+                case ext:
+                    skipped[ext] += 1
+    found.pictures.sort(key=lambda picture: printable(picture[0]))
+    found.tars.sort()
+    found.parquets.sort()
+    found.skipped.update(sorted(skipped.items()))
+    return found
 
 
 def _size(entry: "os.DirEntry[str]") -> int:
