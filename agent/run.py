@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine.exemplars import ExemplarIndex, Manifest
 from ..engine.profile import Profile, cache_directory, load_profile
 from ..engine.targets import load_target
 from ..models.errors import UserError
@@ -72,22 +73,37 @@ def open_services(
     lanes = Lanes()
     services: dict[str, Services] = {}
     for name in targets:
-        target = load_target(name, world)
-        index = open_index(target, world, layers[name], profile, progress)
+        target = open_target(name, world, profile)
+        index = open_index(target, layers[name], profile, progress)
         services[name] = Services(target, index, world, describer, images, lanes)
     return services
 
 
-def open_index(target: Target, world: Any, layers: list[str], profile: Profile, progress: RunProgress) -> Any:
-    """The target's exemplar index over the world's dataset, from the cache or built now."""
-    from ..engine.exemplars import cached_index
+def open_target(name: str, world: Any, profile: Profile) -> Target:
+    """The target of that name, with the profile's weights and on its device."""
+    if name == "ground-truth":
+        return load_target(name, world)
+    return load_target(name, weights=profile.weights, device=profile.device)
 
+
+def open_index(target: Target, layers: list[str], profile: Profile, progress: RunProgress) -> ExemplarIndex:
+    """The profile's exemplar index; where it names none, that over the world's dataset, from the cache or built now.
+
+    Raises UserError if the named index is of another target or lacks a layer.
+    """
+    from ..engine.dataset import open_dataset
+    from ..engine.index_build import cached_index
+
+    if profile.index is not None:
+        index = ExemplarIndex.open(Path(profile.index), layers=layers)
+        index.check_target(target)
+        return index
+    count = f":{profile.dataset_images}" if profile.dataset_images else ""
     return cached_index(
         target,
-        world,
+        open_dataset(f"{profile.world}{count}"),
         layers,
         cache_directory() / "indexes",
-        size=profile.dataset_images,
         progress=lambda done, total: progress.index(target.name, done, total),
     )
 
@@ -113,7 +129,7 @@ def describe(
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)
-    named = _units(units, target or chosen.target)
+    named = _units(units, target or chosen.target, chosen)
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
     experimenter = load_backbone(backbone or chosen.backbone)
@@ -129,11 +145,11 @@ def describe(
     return Run(path, named, services, transcripts, settings.seed)
 
 
-def _units(units: str | Sequence[Unit], target: str) -> list[Unit]:
+def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[Unit]:
     if isinstance(units, str):
         from ..models.testbed.world import World
 
-        return parse_units(units, load_target(target, World()))
+        return parse_units(units, open_target(target, World(), profile))
     if not units:
         raise UserError("no units were named: give --units layer=index, such as blocks.10=47.")
     return list(units)
@@ -144,11 +160,19 @@ def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: S
     from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint
     from ..models.testbed.packs import available
 
-    dataset = {
-        "name": profile.world,
-        "images": profile.dataset_images or DATASET_SIZE,
-        "fingerprint": dataset_fingerprint(),
-    }
+    if profile.index is not None:
+        manifest = Manifest.read(Path(profile.index))
+        dataset = {
+            "name": manifest.dataset,
+            "images": manifest.facts.dataset_size,
+            "fingerprint": manifest.facts.dataset_fingerprint,
+        }
+    else:
+        dataset = {
+            "name": profile.world,
+            "images": profile.dataset_images or DATASET_SIZE,
+            "fingerprint": dataset_fingerprint(),
+        }
     return {
         "units": [str(unit) for unit in units],
         "target": sorted({unit.target for unit in units}),

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ..engine.exemplars import EXEMPLARS
 from ..models.errors import ExperimentError
 from ..models.targets import Unit
+from .exemplars import exemplar_images, masked_exemplars
 from .services import Services
-from .system import System, check_images, masked
+from .system import System, check_images
 from .transcript import LogEntry
 
 MAX_IMAGES = 128
@@ -50,13 +50,12 @@ class Tools:
         if system != "system":  # objects of the API arrive as their names
             raise ExperimentError("dataset_exemplars takes the object system: write tools.dataset_exemplars(system).")
         services = self._services
-        found = services.index.exemplars(self._unit, EXEMPLARS)
+        found = services.index.entries(self._unit)
         if not found:
             raise ExperimentError("No image of the dataset activates this unit: it has no exemplars.")
-        images = await services.lanes.run("drawing", lambda: [services.world.dataset_image(k) for k, _ in found])
-        responses = await services.lanes.run("network", services.target.respond, images, self._unit)
-        shown = masked(services.target, images, responses, services.index.threshold(self._unit))
-        activations = [float(value) for _, value in found]
+        images = await services.lanes.run("drawing", exemplar_images, services, found)
+        shown = await services.lanes.run("network", masked_exemplars, services, self._unit, found, images)
+        activations = [exemplar.value for exemplar in found]
         self.threshold = sum(activations) / len(activations)
         return activations, shown
 

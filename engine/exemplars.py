@@ -258,6 +258,8 @@ class ExemplarIndex:
     def percentile(self, unit: Unit, q: float) -> float:
         """Quantile q (0..1) of the unit's activations over the images, within 1.6 %; the extremes are exact."""
         lowest, highest = float(self._row(unit, "lowest")), float(self._row(unit, "highest"))
+        if q in (0, 1):
+            return highest if q else lowest
         return float(quantile(self._counts(unit, "maxima"), q, lowest, highest))
 
     def counts(self, unit: Unit, what: Literal["cells", "maxima"]) -> np.ndarray:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,12 @@ BATCH = 32
 
 CHUNK = {"cpu": 512, "cuda": 4096}
 """Images of a part by device: what a killed build loses at most. A GPU does its chunk in seconds."""
+
+STALE_S = 3600
+"""Age in seconds at which an unfinished file of a part is taken for abandoned."""
+
+LAYERS_FILE = "layers.json"
+"""In a directory of parts: the layers they are of."""
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -119,6 +126,7 @@ def build_index(
         parts = parts_directory(directory, facts, arithmetic_of(target, options), missing)
         if missing:
             parts.mkdir(parents=True, exist_ok=True)
+            write_whole(parts / LAYERS_FILE, json.dumps(missing).encode())
             with lock(parts / f".shard-{options.shard[0]}-{options.shard[1]}.lock"):
                 _run_pass(target, dataset, missing, parts, options, progress)
         if not sharded:
@@ -210,8 +218,8 @@ def _wanted(target: Target, dataset: Dataset, parts: Path, options: BuildOptions
     """Ranges of this shard that no whole part covers, cut at the chunks' borders. Damaged parts are removed."""
     device = target.device.type if isinstance(target, NetworkTarget) else "cpu"
     chunk = options.chunk or CHUNK[device]
-    for temporary in parts.glob(".*.tmp"):  # of writes that were killed; this shard's lock does not cover the others'
-        if not _is_alive(temporary):
+    for temporary in parts.glob(".*.tmp"):  # of a write that was killed, or of another machine's that goes on
+        if time.time() - temporary.stat().st_mtime > STALE_S:
             temporary.unlink(missing_ok=True)
     whole = []
     for file in list_parts(parts):
@@ -224,12 +232,6 @@ def _wanted(target: Target, dataset: Dataset, parts: Path, options: BuildOptions
     for number, first in enumerate(range(0, len(dataset), chunk)):
         if number % count == place:
             yield from missing_ranges(without_overlap(whole), first, min(first + chunk, len(dataset)))
-
-
-def _is_alive(temporary: Path) -> bool:
-    """Whether the process that writes this temporary file (`models.files.write_whole` names it) is there."""
-    number = temporary.name.split(".")[-2]
-    return number.isdigit() and Path(f"/proc/{number}").exists()
 
 
 def _finished(
@@ -249,10 +251,21 @@ def _finished(
         if missing_ranges(files, 0, facts.dataset_size):
             return None
         merge_files(directory, files, missing, facts, arithmetic, dataset.name)
-        shutil.rmtree(parts)
-        if not any((directory / "parts").iterdir()):
-            (directory / "parts").rmdir()
+    _remove_leftovers(directory)
     return ExemplarIndex.open(directory, facts, layers)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Removes the parts of layers that the index has, and what writes that were killed left. Needs the lock."""
+    layers = Manifest.read(directory).layers
+    for parts in (directory / "parts").glob("*"):
+        described = parts / LAYERS_FILE
+        if not described.exists() or set(json.loads(described.read_bytes())) <= layers.keys():
+            shutil.rmtree(parts)
+    if (directory / "parts").exists() and not any((directory / "parts").iterdir()):
+        (directory / "parts").rmdir()
+    for temporary in (*directory.glob(".*.tmp"), *(directory / "layers").glob(".*.tmp")):
+        temporary.unlink()
 
 
 @contextmanager

@@ -126,7 +126,8 @@ def combine(parts: Sequence[LayerPart], k: int) -> LayerPart:
     maps = np.empty((len(chosen), *next(iter(shapes), (0, 0))), np.float32)
     for part, start in zip(parts, starts[:-1], strict=True):  # only what is kept is copied, from one part at a time
         here = (chosen >= start) & (chosen < start + len(part.units))
-        maps[here] = part.maps[chosen[here] - start]
+        if here.any():
+            maps[here] = part.maps[chosen[here] - start]
     lowest = np.minimum.reduce([part.lowest for part in parts])
     highest = np.maximum.reduce([part.highest for part in parts])
     return LayerPart(

@@ -1,7 +1,7 @@
 """A profile: one YAML file that says which models a run uses, and how much of the machine."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ class Profile:
     """What `--profile` chooses. Options of the command line override single fields.
 
     world: where images come from. target, backbone: their names. dataset_images: how many images of the dataset the
-    exemplar index covers (None: all). jobs: units that run at once. turns: experiments a unit may take.
+    exemplar index covers (None: all). jobs: units that run at once. turns: experiments a unit may take. index:
+    directory of an exemplar index to be used instead of one of the world's dataset. weights: file or directory of
+    the target's. device: see `engine.targets.load_target`.
     """
 
     world: str
@@ -28,6 +30,9 @@ class Profile:
     dataset_images: int | None
     jobs: int
     turns: int
+    index: str | None = None
+    weights: str | None = None
+    device: str | None = None
 
 
 def built_in_profiles() -> list[str]:
@@ -54,14 +59,18 @@ def load_profile(name: str) -> Profile:
 
 def _checked(data: Any, path: Path) -> Profile:
     names = [entry.name for entry in fields(Profile)]
+    optional = [entry.name for entry in fields(Profile) if entry.default is not MISSING]
     if not isinstance(data, dict):
         raise UserError(f"{path} holds no fields: a profile has {', '.join(names)}.")
-    unknown, missing = sorted(set(data) - set(names)), [name for name in names if name not in data]
+    unknown, missing = (
+        sorted(set(data) - set(names)),
+        [name for name in names if name not in data and name not in optional],
+    )
     if unknown or missing:
         problem = f"unknown fields {', '.join(map(str, unknown))}" if unknown else f"no field {', '.join(missing)}"
-        raise UserError(f"{path} has {problem}: a profile has exactly {', '.join(names)}.")
-    for name in ("world", "target", "backbone"):
-        if not isinstance(data[name], str):
+        raise UserError(f"{path} has {problem}: a profile has {', '.join(names)}.")
+    for name in ("world", "target", "backbone", *optional):
+        if not isinstance(data.get(name), str) and not (name in optional and data.get(name) is None):
             raise UserError(f"{path}: {name} must be a name, not {data[name]!r}.")
     for name in ("jobs", "turns", "dataset_images"):
         value = data[name]

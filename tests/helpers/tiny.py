@@ -63,3 +63,11 @@ def write_pictures(folder: Path, count: int, bad_every: int | None = None, with_
         else:
             picture(k).save(path)
     return folder
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file of an index by name, without locks."""
+    files = (
+        path for path in directory.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != ".lock"
+    )
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
