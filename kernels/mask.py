@@ -1,12 +1,15 @@
 """The masked image: the region of a picture where a unit is active, the rest darkened, the border outlined.
 
-The reference implementation (numpy and torch on the CPU); the appearance is the API's, so describers may rely on
+The reference implementation (numpy and torch on the CPU), and `mask_batch`, which does the same for many pictures where
+they are, on a GPU with Triton (mask_triton.py); the appearance is the API's, so describers may rely on
 OUTLINE and DARKEN to find the region again.
 """
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d
+
+from .dispatch import Branch, choose
 
 DARKEN = 0.25
 """Factor on the brightness of what is outside the region."""
@@ -76,3 +79,38 @@ def mask_image(image: np.ndarray, activation_map: np.ndarray, threshold: float) 
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     return apply_region(image, region(activation_map, image.shape[0], image.shape[1], threshold))
+
+
+def mask_batch(
+    images: torch.Tensor, maps: torch.Tensor, thresholds: torch.Tensor, branch: Branch = "auto"
+) -> torch.Tensor:
+    """The masked images of many maps: uint8 [N, H, W, 3], each `mask_image(images[n], maps[n], thresholds[n])`.
+
+    images: uint8 [N, H, W, 3]; maps: float32 [N, h, w], finite; thresholds: float32 [N], not NaN; all on one device.
+    A pixel may differ from `mask_image` only where it, or a neighbour in the outline's reach, has an upsampled value
+    within float32 rounding of the threshold: max(h, w) * 2^-21 of the map's largest magnitude.
+    Whether maps are finite is not checked: it would make the CPU wait for a GPU; a NaN is above no threshold.
+    Raises ValueError for shapes and dtypes that do not fit, BranchUnavailable (see dispatch.py).
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"images are uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}")
+    count, height, width = images.shape[:3]
+    if maps.dtype != torch.float32 or maps.ndim != 3 or len(maps) != count or not maps.shape[1] * maps.shape[2]:
+        raise ValueError(f"maps are float32 [{count}, h, w], at least 1x1, not {maps.dtype} {list(maps.shape)}")
+    if thresholds.dtype != torch.float32 or tuple(thresholds.shape) != (count,):
+        raise ValueError(f"thresholds are float32 [{count}], not {thresholds.dtype} {list(thresholds.shape)}")
+    if not images.numel():
+        return images.clone()
+    darkened = torch.from_numpy(_DARKENED).to(images.device)
+    if choose(branch, images) == "triton":
+        from .mask_triton import paint
+
+        return paint(images, maps, thresholds, darkened, OUTLINE, OUTLINE_WIDTH)
+    if tuple(maps.shape[1:]) != (height, width):
+        maps = interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
+    inside = maps > thresholds[:, None, None]
+    reach = 2 * OUTLINE_WIDTH + 1
+    near = max_pool2d(inside[:, None].float(), reach, stride=1, padding=OUTLINE_WIDTH)[:, 0] > 0
+    colour = torch.tensor(OUTLINE, dtype=torch.uint8, device=images.device)
+    outside = torch.where(near[..., None], colour, darkened[images.long()])
+    return torch.where(inside[..., None], images, outside)

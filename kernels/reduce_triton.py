@@ -134,10 +134,10 @@ def _reduce_kernel(
     x, maxima, positions, keys, counts, offsets, valid,
     units, cells, columns, batch, stride, part,
     batch_stride, row_stride, column_stride, channel_stride,
-    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr, PARTS: tl.constexpr, FLAT: tl.constexpr, WIDE: tl.constexpr,
-    POSITIONS: tl.constexpr, COUNT: tl.constexpr, VALID: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_C: tl.constexpr, PARTS: tl.constexpr,
+    FLAT: tl.constexpr, WIDE: tl.constexpr, POSITIONS: tl.constexpr, COUNT: tl.constexpr, VALID: tl.constexpr,
 ):  # fmt: skip
-    """One part of the positions of BLOCK_C channels of one image; names as in `reduce_cells`."""
+    """One part of the positions of BLOCK_C channels of one image; BLOCK_S sampled ones are counted at a time."""
     blocks = tl.cdiv(units, BLOCK_C)
     program = tl.program_id(0)
     c = (program % blocks) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -191,8 +191,8 @@ def _reduce_kernel(
         offset = tl.load(offsets + b).to(tl.int32)
         # The first sampled position from `start` on (the quotient is not positive only where start < offset).
         sampled = offset + tl.maximum(tl.cdiv(start - offset, stride), 0) * stride
-        for first in range(sampled, end, BLOCK_P * stride):
-            p = first + lane * stride
+        for first in range(sampled, end, BLOCK_S * stride):
+            p = first + tl.arange(0, BLOCK_S) * stride
             place = _place(p, columns, row_stride, column_stride, FLAT, WIDE)
             _count(base, p, place, c, (p < end)[:, None] & is_unit[None, :], channel_offset, counts)
 
@@ -241,6 +241,7 @@ def reduce_cells(
     keys = None
     if cut.parts > 1:
         keys = torch.empty((cut.parts, batch, units), dtype=torch.int64, device=cells_view.device)
+    in_part = min(cut.positions, triton.next_power_of_2(triton.cdiv(cut.part, stride)))
     # A pointer that the kernel will not follow: any tensor does.
     unused = maxima
     grid = (batch * triton.cdiv(units, cut.channels) * cut.parts,)
@@ -250,7 +251,7 @@ def reduce_cells(
         unused if valid is None else valid.view(torch.uint8),
         units, cells, columns, batch, stride, cut.part,
         batch_stride, row_stride, column_stride, channel_stride,
-        BLOCK_P=cut.positions, BLOCK_C=cut.channels, PARTS=cut.parts, FLAT=flat, WIDE=reach >= 2**31,
+        BLOCK_P=cut.positions, BLOCK_S=in_part, BLOCK_C=cut.channels, PARTS=cut.parts, FLAT=flat, WIDE=reach >= 2**31,
         POSITIONS=positions, COUNT=counts is not None, VALID=valid is not None,
     )  # fmt: skip
     if keys is not None:
