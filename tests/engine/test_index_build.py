@@ -152,7 +152,9 @@ def test_shards_from_several_machines_merge(folder: Path, whole: Path, tmp_path:
 
 
 def test_two_builds_of_one_index_wait_for_each_other(folder: Path, whole: Path, tmp_path: Path) -> None:
-    threads = [threading.Thread(target=build, args=(folder, tmp_path)) for _ in range(2)]
+    targets = [tiny_target(), tiny_target()]  # here: threads share the random numbers that their weights are made of
+    dataset, layers = open_dataset(folder), list(LAYERS)
+    threads = [threading.Thread(target=build_index, args=(t, dataset, layers, tmp_path, OPTIONS)) for t in targets]
     for thread in threads:
         thread.start()
     for thread in threads:
