@@ -42,8 +42,8 @@ CHUNK = {"cpu": 512, "cuda": 4096}
 STALE_S = 3600
 """Age in seconds at which an unfinished file of a part is taken for abandoned."""
 
-LAYERS_FILE = "layers.json"
-"""In a directory of parts: the layers they are of."""
+PASS_FILE = "pass.json"
+"""In a directory of parts: what they are of."""
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
@@ -69,6 +69,28 @@ class BuildOptions:
         place, count = self.shard
         if not 0 <= place < count:
             raise UserError(f"there is no shard {place} of {count}: the first is 0, the last {count - 1}.")
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What a directory of parts is of. dataset: its name, for people."""
+
+    layers: list[str]
+    facts: IndexFacts
+    arithmetic: dict[str, Any]
+    dataset: str
+
+    def to_json(self) -> bytes:
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+
+    @classmethod
+    def read(cls, parts: Path) -> "_Pass":
+        """Raises UserError if it is missing or damaged."""
+        try:
+            data = json.loads((parts / PASS_FILE).read_bytes())
+            return cls(data["layers"], IndexFacts(**data["facts"]), data["arithmetic"], data["dataset"])
+        except (OSError, ValueError, TypeError, KeyError):
+            raise UserError(f"{parts / PASS_FILE} is missing or damaged: delete {parts} and build again.") from None
 
 
 def facts_of(target: Target, dataset: Dataset, options: BuildOptions) -> IndexFacts:
@@ -126,7 +148,8 @@ def build_index(
         parts = parts_directory(directory, facts, arithmetic_of(target, options), missing)
         if missing:
             parts.mkdir(parents=True, exist_ok=True)
-            write_whole(parts / LAYERS_FILE, json.dumps(missing).encode())
+            described = _Pass(missing, facts, arithmetic_of(target, options), dataset.name)
+            write_whole(parts / PASS_FILE, described.to_json())
             with lock(parts / f".shard-{options.shard[0]}-{options.shard[1]}.lock"):
                 _run_pass(target, dataset, missing, parts, options, progress)
         if not sharded:
@@ -246,8 +269,7 @@ def _finished(
     missing = _missing_layers(directory, facts, layers)
     if missing:
         arithmetic = arithmetic_of(target, options)
-        parts = parts_directory(directory, facts, arithmetic, missing)
-        files = without_overlap(list_parts(parts))
+        files = without_overlap(list_parts(parts_directory(directory, facts, arithmetic, missing)))
         if missing_ranges(files, 0, facts.dataset_size):
             return None
         merge_files(directory, files, missing, facts, arithmetic, dataset.name)
@@ -259,8 +281,7 @@ def _remove_leftovers(directory: Path) -> None:
     """Removes the parts of layers that the index has, and what writes that were killed left. Needs the lock."""
     layers = Manifest.read(directory).layers
     for parts in (directory / "parts").glob("*"):
-        described = parts / LAYERS_FILE
-        if not described.exists() or set(json.loads(described.read_bytes())) <= layers.keys():
+        if not (parts / PASS_FILE).exists() or set(_Pass.read(parts).layers) <= layers.keys():
             shutil.rmtree(parts)
     if (directory / "parts").exists() and not any((directory / "parts").iterdir()):
         (directory / "parts").rmdir()
@@ -276,39 +297,52 @@ def lock(path: Path, shared: bool = False, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def merge_indexes(
-    sources: Sequence[Path],
-    directory: Path,
-    target: Target,
-    dataset: Dataset,
-    layers: Sequence[str],
-    options: BuildOptions,
-) -> ExemplarIndex:
+def merge_indexes(sources: Sequence[Path], directory: Path) -> ExemplarIndex:
     """The index from parts that were built into several directories (machines without a common disk).
 
-    Raises UserError if images are missing, naming their ranges, or if no directory holds parts of this index.
+    Raises UserError if images are missing, naming their ranges, or if the directories hold parts of different
+    passes, naming what differs.
     """
-    facts, arithmetic = facts_of(target, dataset, options), arithmetic_of(target, options)
+    passes = {parts.name: _Pass.read(parts) for source in sources for parts in sorted((source / "parts").glob("*"))}
+    if not passes:
+        raise UserError(
+            f"there are no parts of an index in {', '.join(map(str, sources))}: give the --out directories of "
+            "`maia index build --shard i/n`."
+        )
+    (name, described), *others = passes.items()
+    for _, other in others:
+        _refuse_difference(described, other)
     directory.mkdir(parents=True, exist_ok=True)
     with lock(directory / ".lock"):
-        missing = _missing_layers(directory, facts, layers)
-        parts = parts_directory(directory, facts, arithmetic, missing)
+        parts = directory / "parts" / name
         parts.mkdir(parents=True, exist_ok=True)
-        for source in sources:
-            for file in list_parts(parts_directory(source, facts, arithmetic, missing)):
-                destination = parts / file.path.name
-                if not destination.exists():
-                    write_whole(destination, file.path.read_bytes())
+        write_whole(parts / PASS_FILE, described.to_json())
+        for file in (file for source in sources for file in list_parts(source / "parts" / name)):
+            if not (parts / file.path.name).exists():
+                write_whole(parts / file.path.name, file.path.read_bytes())
         files = without_overlap(list_parts(parts))
-        if missing and (gaps := missing_ranges(files, 0, facts.dataset_size)):
+        if gaps := missing_ranges(files, 0, described.facts.dataset_size):
             shown = ", ".join(f"{first}-{stop - 1}" for first, stop in gaps[:5])
             raise UserError(
-                f"the parts in {', '.join(map(str, sources))} lack the images {shown}: build the other shards "
-                "(same target, dataset, layers, batch, device and threads), then merge again."
+                f"the parts in {', '.join(map(str, sources))} lack the images {shown}: build the shards that are "
+                "missing, then merge again."
             )
-        index = _finished(directory, target, dataset, facts, layers, options)
-    assert index is not None
-    return index
+        missing = _missing_layers(directory, described.facts, described.layers)
+        if missing != described.layers and missing:
+            raise UserError(f"{directory} holds some of these layers already: give another directory.")
+        if missing:
+            merge_files(directory, files, missing, described.facts, described.arithmetic, described.dataset)
+        _remove_leftovers(directory)
+    return ExemplarIndex.open(directory, described.facts, described.layers)
+
+
+def _refuse_difference(one: _Pass, other: _Pass) -> None:
+    mine, theirs = (asdict(p.facts) | p.arithmetic | {"layers": ", ".join(p.layers)} for p in (one, other))
+    differing = [f"{n.replace('_', ' ')}: {mine.get(n)} and {theirs.get(n)}" for n in mine if mine[n] != theirs.get(n)]
+    raise UserError(
+        f"the parts are of different passes ({'; '.join(differing)}), and only equal ones merge to an index that does "
+        "not depend on who built what: build all shards with the same options on the same kind of machine."
+    )
 
 
 def cached_index(

@@ -143,12 +143,21 @@ def test_shards_from_several_machines_merge(folder: Path, whole: Path, tmp_path:
     homes = [tmp_path / f"machine{i}" for i in range(3)]
     for place, home in enumerate(homes[:2]):
         assert build(folder, home, BuildOptions(8, 6, 4, 16, shard=(place, 3))) is None
-    dataset, target, layers = open_dataset(folder), tiny_target(), tuple(LAYERS)
-    with pytest.raises(UserError, match="lack the images 32-47"):
-        merge_indexes(homes[:2], tmp_path / "merged", target, dataset, layers, OPTIONS)
+    with pytest.raises(UserError, match="lack the images 32-47: build the shards"):
+        merge_indexes(homes[:2], tmp_path / "merged")
     build(folder, homes[2], BuildOptions(8, 6, 4, 16, shard=(2, 3)))
-    merge_indexes(homes[::-1], tmp_path / "merged", target, dataset, layers, OPTIONS)
+    merge_indexes(homes[::-1], tmp_path / "merged")
     assert contents(tmp_path / "merged") == contents(whole)
+
+
+def test_parts_of_different_passes_are_not_merged(folder: Path, tmp_path: Path) -> None:
+    build(folder, tmp_path / "a", BuildOptions(8, 6, 4, 16, shard=(0, 2)))
+    build(folder, tmp_path / "b", BuildOptions(16, 6, 4, 16, shard=(1, 2)))
+    with pytest.raises(UserError, match=r"different passes \(batch: 8 and 16\)"):
+        merge_indexes([tmp_path / "a", tmp_path / "b"], tmp_path / "merged")
+    with pytest.raises(UserError, match="no parts of an index"):
+        merge_indexes([tmp_path / "merged"], tmp_path / "c")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_two_builds_of_one_index_wait_for_each_other(folder: Path, whole: Path, tmp_path: Path) -> None:
