@@ -23,9 +23,11 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
 sandbox_app = typer.Typer(help="The sandbox in which model-written code runs.", no_args_is_help=True)
+index_app = typer.Typer(help="Exemplar indexes: what every unit does over a dataset.", no_args_is_help=True)
 packs_app = typer.Typer(help="Optional packs of further drawings, for evaluation only.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(packs_app, name="packs")
+app.add_typer(index_app, name="index")
 app.add_typer(bench_app, name="bench")
 
 console = Console()
@@ -37,6 +39,10 @@ Out = Annotated[
 ]
 Jobs = Annotated[int | None, typer.Option(help="Units that run at once [default: the profile's].", min=1)]
 Turns = Annotated[int | None, typer.Option(help="Experiments a unit may take [default: the profile's].", min=1)]
+Weights = Annotated[
+    str | None, typer.Option(help="File or directory of the target's weights; 'random' builds some, for measuring.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N [default: cuda if there is one].")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
 SandboxMode = Annotated[str, typer.Option("--sandbox", help="bubblewrap, or none: run model-written code UNPROTECTED.")]
 
@@ -78,6 +84,12 @@ def describe(
     profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
     target: Annotated[str | None, typer.Option(help="Network to interpret [default: the profile's].")] = None,
     backbone: Annotated[str | None, typer.Option(help="Who experiments [default: the profile's].")] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="Exemplar index to use (maia index build) [default: one of the world's dataset]."),
+    ] = None,
+    weights: Weights = None,
+    device: Device = None,
     jobs: Jobs = None,
     turns: Turns = None,
     seed: Seed = 0,
@@ -85,14 +97,21 @@ def describe(
     score: Annotated[bool, typer.Option(help="Score the labels on unseen images.")] = True,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
+    from .agent.run import open_target
     from .engine.profile import load_profile
-    from .engine.targets import load_target
     from .models.targets import parse_units
     from .models.testbed.world import World
 
     chosen = load_profile(profile)
-    chosen = replace(chosen, target=target or chosen.target, backbone=backbone or chosen.backbone)
-    named = parse_units(units, load_target(chosen.target, World()))
+    chosen = replace(
+        chosen,
+        target=target or chosen.target,
+        backbone=backbone or chosen.backbone,
+        index=str(index) if index else chosen.index,
+        weights=weights or chosen.weights,
+        device=device or chosen.device,
+    )
+    named = parse_units(units, open_target(chosen.target, World(), chosen))
     _run(named, out, chosen, jobs, turns, seed, sandbox, score)
 
 
@@ -140,18 +159,25 @@ def _announce(profile: "Profile", out: Path) -> None:
 
 
 @app.command()
-def units(target: Annotated[str, typer.Option(help="Network whose units to list.")] = "efficientnet-lite0") -> None:
+def units(
+    target: Annotated[str, typer.Option(help="Network whose units to list.")] = "efficientnet-lite0",
+    weights: Weights = None,
+    every: Annotated[bool, typer.Option("--all", help="All modules that have units.")] = False,
+) -> None:
     """List the layers of a target and how many units each has."""
     from rich.table import Table
 
-    from .engine.targets import load_target
+    from .engine.targets import NetworkTarget, load_target
     from .models.testbed.world import World
 
-    loaded = load_target(target, World())
+    loaded = load_target(target, World(), weights=weights, device="cpu")
+    recommended = loaded.network.layers if isinstance(loaded, NetworkTarget) and not every else loaded.layers
     table = Table("layer", "units", "indices", title=f"Units of {loaded.name}")
-    for layer, count in loaded.layers.items():
-        table.add_row(layer, str(count), f"0-{count - 1}")
+    for layer in recommended:
+        table.add_row(layer, str(loaded.layers[layer]), f"0-{loaded.layers[layer] - 1}")
     console.print(table)
+    if len(recommended) < len(loaded.layers):
+        console.print(f"{len(loaded.layers) - len(recommended)} more modules can be named as layers: --all lists them.")
 
 
 @app.command()
@@ -186,6 +212,51 @@ def bench_testbed(
     console.print((out / "study.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
 
 
+@bench_app.command("extraction")
+def bench_extraction(
+    model: Annotated[str, typer.Option(help="A target's name.")] = "torchvision:resnet50",
+    layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' [default: the recommended ones].")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N [default: cuda if there is one].")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 [default: float32].")] = None,
+    batch: Annotated[int, typer.Option(help="Images of a forward.", min=1)] = 32,
+    images: Annotated[int | None, typer.Option(help="Images of a timed pass [default: 32; GPU 512].", min=1)] = None,
+    files: Annotated[int | None, typer.Option(help="JPEG files, end to end [default: 96; GPU 4096].", min=2)] = None,
+    repeats: Annotated[int, typer.Option(help="Of every measurement; medians are given.", min=1)] = 5,
+    threads: Annotated[int, typer.Option(help="Of torch on the CPU.", min=1)] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode [default: the free cores].", min=0)] = None,
+    weights: Annotated[str | None, typer.Option(help="File or directory [default: random weights].")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
+) -> None:
+    """How fast the index pass is: beside the bare forward, the usual pass for each layer, and from JPEG files."""
+    import json
+
+    from rich.progress import Progress
+
+    from .benchmarks.throughput.extraction import run_benchmark
+    from .benchmarks.throughput.extraction_table import tables
+
+    with Progress(console=errors, transient=True) as bars:
+        task = bars.add_task("preparing", total=None)
+        result = run_benchmark(
+            model,
+            layers.split(",") if layers else None,
+            device,
+            batch,
+            images,
+            repeats,
+            dtype,
+            weights=weights,
+            threads=threads,
+            workers=workers,
+            files=files,
+            progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
+        )
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for table in tables(result):
+        console.print(table)
+
+
 @sandbox_app.command("check")
 def sandbox_check(sandbox: SandboxMode = "bubblewrap") -> None:
     """Run hostile programs in the sandbox and see that each is contained."""
@@ -213,6 +284,58 @@ def packs_list() -> None:
         console.print(f"{name}: {', '.join(nouns)}")
     if not available():
         console.print("No pack is installed; everything works without one.")
+
+
+@index_app.command("build")
+def index_build(
+    data: Annotated[str, typer.Option(help="Image folder, tar shards, parquet, or testbed[:N].")],
+    out: Annotated[Path, typer.Option(help="Directory of the index. The same command goes on where it stood.")],
+    target: Annotated[str, typer.Option(help="Network (maia units lists layers; names: see README).")],
+    layers: Annotated[str | None, typer.Option(help="Layers, with commas [default: the recommended ones].")] = None,
+    weights: Weights = None,
+    device: Device = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 [default: float32].")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images of a forward [default: 32].", min=1)] = None,
+    chunk: Annotated[int | None, typer.Option(help="Images between two savings [default: by device].", min=1)] = None,
+    positions: Annotated[int | None, typer.Option(help="Map positions that quantiles sample; 0: all.", min=0)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode [default: by cores].", min=0)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the forward [default: by cores].", min=1)] = None,
+    shard: Annotated[str, typer.Option(help="i/n: build the i-th of n shares, from 0; the last one merges.")] = "0/1",
+    cache: Annotated[Path | None, typer.Option(help="Keep decoded pixels here, for further targets.")] = None,
+) -> None:
+    """Read a dataset once and keep what every unit of some layers does on it."""
+    from .engine.index_session import build_with_progress, options_of
+
+    options = options_of(batch, chunk, positions, workers, shard, cache)
+    build_with_progress(console, target, data, layers, out, options, weights, device, dtype, threads)
+
+
+@index_app.command("merge")
+def index_merge(
+    out: Annotated[Path, typer.Argument(help="Directory of the merged index.")],
+    shards: Annotated[list[Path], typer.Argument(help="The --out directories of the shards.")],
+) -> None:
+    """Make one index of shards that were built into different directories."""
+    from .engine.index_build import merge_indexes
+
+    index = merge_indexes(shards, out)
+    console.print(f"Index: {out} ({', '.join(f'{layer}: {count}' for layer, count in index.layers.items())} units)")
+
+
+@index_app.command("verify")
+def index_verify(index: Annotated[Path, typer.Argument(help="Directory of the index.")]) -> None:
+    """Read all files of an index and say which are damaged or missing; exit code 1 if any is."""
+    from .engine.exemplars import ExemplarIndex
+    from .engine.index_session import summary
+
+    opened = ExemplarIndex.open(index)
+    console.print(summary(opened))
+    wrong = opened.verify()
+    for sentence in wrong:
+        errors.print(f"maia: {index}: {sentence}", style="red", highlight=False, markup=False, soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
+    console.print("All files are whole.")
 
 
 INTERRUPTED = 130

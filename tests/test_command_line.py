@@ -407,7 +407,7 @@ def test_control_c(stage: str, profile: Path, run: Path, tmp_path: Path, monkeyp
 
     def reached() -> bool:
         if stage == "index":
-            return any((tmp_path / "cache").rglob("*.chunks"))
+            return any((tmp_path / "cache").rglob("pass.json"))
         if transcript.exists() and transcript.read_bytes().count(b"\n") >= 2:
             children.update(children_of(process.pid))
         return bool(children)

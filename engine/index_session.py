@@ -1,0 +1,123 @@
+"""Building an index for a person: defaults from the machine, progress with rate and time left, a summary."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..models.errors import UserError
+from .dataset import Dataset, open_dataset
+from .exemplars import SAMPLES, ExemplarIndex
+from .index_build import BATCH, BuildOptions, build_index, processes
+from .targets import NetworkTarget, load_target
+
+SHOWN_PROBLEMS = 5
+"""Bad images that the summary names; problems.jsonl has all."""
+
+
+def options_of(
+    batch: int | None, chunk: int | None, positions: int | None, workers: int | None, shard: str, cache: Path | None
+) -> BuildOptions:
+    """Options as a person gives them. positions: 0 means all. Raises UserError for a shard that is not "i/n"."""
+    place, _, count = shard.partition("/")
+    if not (place.isdecimal() and count.isdecimal()):
+        raise UserError(f"{shard!r} is no shard: write i/n, such as 0/4 for the first of four.")
+    return BuildOptions(
+        batch=batch or BATCH,
+        samples=SAMPLES if positions is None else positions or None,
+        chunk=chunk,
+        workers=processes() if workers is None else workers,
+        shard=(int(place), int(count)),
+        cache=cache,
+    )
+
+
+def build_with_progress(
+    console: Console,
+    target: str,
+    data: str,
+    layers: str | None,
+    out: Path,
+    options: BuildOptions,
+    weights: str | None,
+    device: str | None,
+    dtype: str | None,
+    threads: int | None,
+) -> ExemplarIndex | None:
+    """Builds, and says what it works on, how fast, and what came of it. Raises UserError for what a person can mend."""
+    from ..models.testbed.world import World
+
+    dataset = open_dataset(data)
+    loaded = load_target(target, World(), weights, device, dtype, threads or processes())
+    named = _layers(loaded, layers)
+    console.print(f"Data: {dataset.description} ({dataset.kind}).", highlight=False, soft_wrap=True)
+    console.print(_machine(loaded, options), highlight=False, soft_wrap=True)
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bars:
+        task = bars.add_task("images", total=len(dataset), rate="")
+        begun: list[int] = []
+
+        def progress(done: int, total: int) -> None:
+            begun.append(done) if not begun else None
+            speed = bars.tasks[task].speed
+            bars.update(task, completed=done, total=total, rate=f"{speed:.0f} images/s" if speed else "")
+
+        index = build_index(loaded, dataset, named, out, options, progress)
+    if index is None:
+        console.print(f"Shard {options.shard[0]} of {options.shard[1]} is built; the index waits for the others.")
+    else:
+        console.print(summary(index))
+        _print_problems(console, dataset, index)
+        console.print(f"Index: {out}", soft_wrap=True)
+    return index
+
+
+def _layers(target: object, layers: str | None) -> list[str]:
+    if layers is not None:
+        return [layer.strip() for layer in layers.split(",") if layer.strip()]
+    return list(target.network.layers if isinstance(target, NetworkTarget) else target.layers)  # type: ignore[attr-defined]
+
+
+def _machine(target: object, options: BuildOptions) -> str:
+    if not isinstance(target, NetworkTarget):
+        return "The target reads scenes: nothing is drawn."
+    if target.device.type == "cuda":
+        where = f"{torch.cuda.get_device_name(target.device)}, kernels in Triton"
+    else:
+        where = f"CPU ({target.threads} threads), kernels in torch"
+    decoding = f"{options.workers} decoding processes" if options.workers else "decoding in this process"
+    return f"Target: {target.network.description}; on {where}, batches of {options.batch}; {decoding}."
+
+
+def summary(index: ExemplarIndex) -> Table:
+    """What an index holds."""
+    images = index.manifest.images
+    title = f"{index.facts.target} over {index.manifest.dataset}: {images['read']} of {images['entries']} images"
+    table = Table("layer", "units", "dead", "saturated", title=title)
+    from ..models.targets import Unit
+
+    for layer, count in index.layers.items():
+        statuses = [index.status(Unit(index.facts.target, layer, place)) for place in range(count)]
+        table.add_row(layer, str(count), str(statuses.count("dead")), str(statuses.count("saturated")))
+    return table
+
+
+def _print_problems(console: Console, dataset: Dataset, index: ExemplarIndex) -> None:
+    bad = index.manifest.images["bad"]
+    if bad:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in bad.items())
+        console.print(f"Not read: {reasons} (problems.jsonl names them).", highlight=False, soft_wrap=True)
+    if dataset.skipped:
+        passed: Sequence[str] = [f"{count} {ending}" for ending, count in dataset.skipped.items()]
+        console.print(f"No pictures, passed over: {', '.join(passed)}.", highlight=False, soft_wrap=True)
