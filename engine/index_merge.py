@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from ..models.errors import UserError
 from ..models.files import write_whole
+from .decoding import reason_of
 from .exemplars import IndexFacts, Manifest, sha256_of
 from .index_files import PartFile, is_damaged, read_layer, read_notes, read_pictures, write_pictures
 from .index_part import LayerPart, combine
@@ -50,10 +51,10 @@ def merge_files(
         rows[layer] = {"units": len(merged.lowest), "file": name, "sha256": sha256_of(directory / name)}
         winners |= set(merged.ids.tolist())
     notes = [read_notes(file) for file in files]
-    problems = sorted({tuple(problem) for _, found in notes for problem in found})
+    problems = sorted({problem for _, found in notes for problem in found})
     keys = {ordinal: key for found, _ in notes for ordinal, key in found.items() if ordinal in winners}
     hashes = _write_common(directory, old, files, winners, keys, problems)
-    bad = Counter(reason.split(":")[0] for _, _, reason in problems)
+    bad = Counter(reason_of(reason) for _, _, reason in problems)
     manifest = Manifest(
         facts,
         dict(old.arithmetic if old else arithmetic),
@@ -72,7 +73,7 @@ def _write_common(
     files: Sequence[PartFile],
     winners: set[int],
     keys: dict[int, str],
-    problems: Sequence[tuple[Any, ...]],
+    problems: Sequence[tuple[int, str, str]],
 ) -> dict[str, str]:
     """winners.json, problems.jsonl and pictures.zip, of the layers before and those that come; their sha256."""
     before: dict[int, bytes] = {}

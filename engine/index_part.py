@@ -6,7 +6,7 @@ they are combined, the result is the same to the bit. All counts are integers, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class LayerPart:
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> Self:
         """The part that `tensors` wrote. Raises KeyError if one is missing."""
-        values = {
+        values: dict[str, Any] = {
             field.name: SparseCounts(tensors[f"{field.name}_at"], tensors[f"{field.name}_n"])
             if field.name in ("cells", "maxima")
             else tensors[field.name]
