@@ -95,8 +95,10 @@ def open_index(target: Target, layers: list[str], profile: Profile, progress: Ru
     from ..engine.index_build import cached_index
 
     if profile.index is not None:
-        index = ExemplarIndex.open(Path(profile.index), layers=layers)
+        index = ExemplarIndex.open(Path(profile.index))
         index.check_target(target)
+        for layer in layers:
+            index.check_layer(layer)
         return index
     count = f":{profile.dataset_images}" if profile.dataset_images else ""
     return cached_index(

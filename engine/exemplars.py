@@ -165,7 +165,7 @@ class ExemplarIndex:
             check_facts(manifest.facts, expected, directory)
         index = cls(directory, manifest)
         for layer in layers:
-            index._check_layer(layer)
+            index.check_layer(layer)
         return index
 
     @property
@@ -306,7 +306,7 @@ class ExemplarIndex:
                 f"{unit}: build one with the unit's layer."
             )
         if unit.layer not in self._opened:
-            self._check_layer(unit.layer)
+            self.check_layer(unit.layer)
             row = self.manifest.layers[unit.layer]
             path = self.directory / row["file"]
             if not path.is_file() or sha256_of(path) != row["sha256"]:
@@ -318,7 +318,8 @@ class ExemplarIndex:
             }
         return self._opened[unit.layer]
 
-    def _check_layer(self, layer: str) -> None:
+    def check_layer(self, layer: str) -> None:
+        """Raises UserError that lists the index's layers, the nearest first, if it lacks this one."""
         if layer not in self.manifest.layers:
             raise UserError(
                 f"the exemplar index {self.directory} has no layer {layer!r}: choose from "

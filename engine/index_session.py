@@ -95,7 +95,7 @@ def _machine(target: object, options: BuildOptions) -> str:
     if target.device.type == "cuda":
         where = f"{torch.cuda.get_device_name(target.device)}, kernels in Triton"
     else:
-        where = f"CPU ({target.threads} threads), kernels in torch"
+        where = f"CPU ({target.threads} thread{'s' * (target.threads > 1)}), kernels in torch"
     decoding = f"{options.workers} decoding processes" if options.workers else "decoding in this process"
     return f"Target: {target.network.description}; on {where}, batches of {options.batch}; {decoding}."
 

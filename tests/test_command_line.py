@@ -1,8 +1,6 @@
 """The command line from outside: help, every mistake a person can make, whole runs, Ctrl-C, a full disk."""
 
-import contextlib
 import fcntl
-import io
 import json
 import os
 import shutil
@@ -12,13 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import maia
 import pytest
 import typer.main
-from maia.__main__ import app, main
+from command import Said, call
+from maia.__main__ import app
 from maia.agent.run import locked
 from maia.agent.transcript import Conclusion, Transcript
 from maia.benchmarks.quality.kill_resume import alive, children_of
@@ -28,36 +26,6 @@ from maia.models.targets import Unit
 UNITS = "single=0"
 UNIT = "ground-truth.single.0"
 PROFILE = "world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 64\njobs: 2\nturns: 1\n"
-
-
-@dataclass
-class Said:
-    """What a command said."""
-
-    code: int
-    out: str
-    err: str
-
-    def sentence(self) -> str:
-        """The one sentence of a person's mistake; fails if there is more, or a traceback."""
-        assert self.code == 2, self
-        lines = self.err.strip().splitlines()
-        assert len(lines) == 1 and lines[0].startswith("maia: "), self.err
-        assert "Traceback" not in self.out
-        return lines[0]
-
-
-def call(*arguments: object) -> Said:
-    """`maia …` in this process."""
-    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["maia", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ending:
-            main()
-    finally:
-        sys.argv = argv
-    code = ending.value.code
-    return Said(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
 
 def spawn(*arguments: object) -> "subprocess.Popen[str]":
