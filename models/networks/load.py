@@ -5,9 +5,12 @@ from pathlib import Path
 import torch
 
 from .architectures import build_architecture
-from .build import PROBE_BATCH, make_network, seeded
+from .build import make_network, seeded
 from .network import Network
-from .weights import find_weights, load_state, random_seed, randomise_norms, read_state
+from .weights import find_weights, load_state, random_seed, randomise, read_state
+
+RANDOM_PICTURES = 4
+"""Pictures that the statistics of random batch norms are taken over."""
 
 
 def load_architecture(spec: str, name: str, weights: Path | str | None) -> Network:
@@ -27,6 +30,6 @@ def load_architecture(spec: str, name: str, weights: Path | str | None) -> Netwo
         load_state(module, read_state(path, built.files), path)
     else:
         side = built.preprocess.size
-        randomise_norms(module, torch.zeros(PROBE_BATCH, 3, side, side), seed)
+        randomise(module, torch.empty(RANDOM_PICTURES, 3, side, side), seed)
         definition, description = f"{definition} random:{seed}", f"{description}: RANDOM WEIGHTS, seed {seed}"
     return make_network(name, module, built.preprocess, built.layers, built.head, definition, description)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ..errors import UserError
 from .fingerprint import COUNTER
@@ -23,6 +24,12 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher")
 
 PREFIX = "module."
 """Taken off where every name has it: left by DataParallel."""
+
+RANDOM_SPREAD = 0.02
+"""Standard deviation of random weights that the architecture starts at zero."""
+
+PATCHES = 7
+"""Patches of colour along a side of the pictures that random batch norms take their statistics from."""
 
 SHOWN = 5
 """Names that a message lists before it says how many more there are."""
@@ -184,12 +191,12 @@ def random_seed(weights: Path | str | None) -> int | None:
     return int(match[1] or 0) if match else None
 
 
-def randomise_norms(module: nn.Module, example: torch.Tensor, seed: int) -> None:
-    """Gives batch norms random gains and shifts, and the statistics of the maps that they then see.
+def randomise(module: nn.Module, example: torch.Tensor, seed: int) -> None:
+    """Replaces what is the same everywhere in fresh weights, so that maps neither vanish nor overflow.
 
-    Fresh batch norms (mean 0, variance 1, sometimes gain 0) let maps of a deep network vanish or overflow. The
-    statistics are taken in one forward on noise of the shape of `example` [2 or more, 3, H, W] on one thread. With
-    it the weights are the same on every run of one machine; another processor may round them otherwise.
+    Weight matrices of zeros become small random ones. Batch norms get random gains and shifts and the statistics of
+    the maps that they then see, in one forward on random pictures of the shape of `example` [2 or more, 3, H, W] on
+    one thread: the weights are the same on every run of one machine; another processor may round them otherwise.
     """
     norms = [inner for inner in module.modules() if isinstance(inner, nn.modules.batchnorm._BatchNorm)]
     generator = torch.Generator().manual_seed(seed)
@@ -197,6 +204,9 @@ def randomise_norms(module: nn.Module, example: torch.Tensor, seed: int) -> None
     torch.set_num_threads(1)
     try:
         with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.ndim > 1 and not parameter.any():
+                    parameter.normal_(0, RANDOM_SPREAD, generator=generator)
             for norm in norms:
                 if norm.affine:
                     norm.weight.uniform_(0.5, 1.5, generator=generator)
@@ -205,9 +215,19 @@ def randomise_norms(module: nn.Module, example: torch.Tensor, seed: int) -> None
                 norm.momentum = None  # the plain average over forwards: here of the one
                 norm.train()
             if norms:
-                module(torch.randn(example.shape, generator=generator))
+                module(_random_pictures(example, generator))
     finally:
         torch.set_num_threads(threads)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
             norm.eval()
+
+
+def _random_pictures(example: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Pictures, normalised, of everything between soft patches of colour and grain, so that statistics hold on any."""
+    rows = len(example)
+    soft = torch.randn(rows, 3, PATCHES, PATCHES, generator=generator)
+    soft = functional.interpolate(soft, size=example.shape[-2:], mode="bilinear")
+    shade = torch.randn(rows, 3, 1, 1, generator=generator)
+    grain = torch.linspace(0, 1, rows)[:, None, None, None]
+    return 0.5 * shade + (1 - grain) * soft + grain * torch.randn(example.shape, generator=generator)
