@@ -40,7 +40,9 @@ def region(activation_map: np.ndarray, height: int, width: int, threshold: float
         raise ValueError("the threshold is not a number")
     if values.shape != (height, width):
         tensor = torch.from_numpy(np.ascontiguousarray(values))[None, None]
-        values = interpolate(tensor, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+        wider = interpolate(tensor, size=(height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+        # Rounding may lift an interpolated value above those that it lies between.
+        values = np.minimum(wider, values.max())
     return values > np.float32(threshold)
 
 
@@ -107,7 +109,8 @@ def mask_batch(
 
         return paint(images, maps, thresholds, darkened, OUTLINE, OUTLINE_WIDTH)
     if tuple(maps.shape[1:]) != (height, width):
-        maps = interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
+        wider = interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
+        maps = torch.minimum(wider, maps.amax(dim=(1, 2), keepdim=True))
     inside = maps > thresholds[:, None, None]
     reach = 2 * OUTLINE_WIDTH + 1
     near = max_pool2d(inside[:, None].float(), reach, stride=1, padding=OUTLINE_WIDTH)[:, 0] > 0

@@ -21,7 +21,8 @@ def _source(position, source, target):
     return low, tl.minimum(low + 1, source - 1), at - low.to(tl.float32)
 
 
-@triton.jit
+# Sizes of 1 stay numbers that the kernel is given: Triton would make constants of them, which have no type.
+@triton.jit(do_not_specialize=["h", "w", "height", "width"])
 def _region_kernel(maps, thresholds, inside, h, w, height, width, BLOCK: tl.constexpr):
     """inside uint8 [N, height, width] from contiguous maps [N, h, w]; program (block of pixels, picture)."""
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -30,11 +31,16 @@ def _region_kernel(maps, thresholds, inside, h, w, height, width, BLOCK: tl.cons
     top, bottom, down = _source(pixel // width, h, height)
     left, right, across = _source(pixel % width, w, width)
     base = maps + picture * h * w
-    upper = tl.load(base + top * w + left, mask=mask, other=0.0) * (1.0 - across)
-    upper += tl.load(base + top * w + right, mask=mask, other=0.0) * across
-    lower = tl.load(base + bottom * w + left, mask=mask, other=0.0) * (1.0 - across)
-    lower += tl.load(base + bottom * w + right, mask=mask, other=0.0) * across
+    top_left = tl.load(base + top * w + left, mask=mask, other=0.0)
+    top_right = tl.load(base + top * w + right, mask=mask, other=0.0)
+    bottom_left = tl.load(base + bottom * w + left, mask=mask, other=0.0)
+    bottom_right = tl.load(base + bottom * w + right, mask=mask, other=0.0)
+    upper = top_left * (1.0 - across) + top_right * across
+    lower = bottom_left * (1.0 - across) + bottom_right * across
     value = upper * (1.0 - down) + lower * down
+    # Rounding may lift an interpolated value above those that it lies between.
+    highest = tl.maximum(tl.maximum(top_left, top_right), tl.maximum(bottom_left, bottom_right))
+    value = tl.minimum(value, highest)
     above = value > tl.load(thresholds + picture)
     tl.store(inside + picture * height * width + pixel, above.to(tl.uint8), mask=mask)
 

@@ -203,6 +203,12 @@ def test_masks(map_shape: tuple[int, int], picture: tuple[int, int]) -> None:
     check_mask(map_shape, picture)
 
 
+def test_a_threshold_that_nothing_passes_leaves_no_region() -> None:
+    maps = torch.randn((6, 7, 7), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    images = torch.full((6, 20, 30, 3), 200, dtype=torch.uint8, device=DEVICE)
+    assert (mask_batch(images, maps, maps.amax(dim=(1, 2)), "triton") == 50).all()
+
+
 # Kernels that are wrong on purpose: each is what a small slip would make of the right one.
 
 

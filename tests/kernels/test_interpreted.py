@@ -14,7 +14,7 @@ LEAST = 60
 
 
 def run_cases(**variables: str) -> None:
-    command = [sys.executable, "-m", "pytest", str(CASES), "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", str(CASES), "-p", "no:cacheprovider", "-p", "no:xdist"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     kept.pop("TRITON_INTERPRET", None)
     done = subprocess.run(command, env=kept | variables, cwd=CASES.parents[2], capture_output=True, text=True)
