@@ -36,7 +36,8 @@ SOURCE = """
 
     def build():
         torch.manual_seed(0)
-        steps = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.ReLU(inplace=True), nn.Conv2d(8, 12, 3, 2), nn.Conv2d(12, 16, 3))
+        first, second, third = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 12, 3, 2), nn.Conv2d(12, 16, 3)
+        steps = nn.Sequential(first, nn.ReLU(inplace=True), second, third)
         return steps, Preprocess(48, 52, "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 """
 LAYERS = ["0", "2", "3"]
