@@ -119,7 +119,8 @@ class NetworkTarget:
 
             def keep(layer: str, output: torch.Tensor, count: int = count) -> None:
                 maps = as_map(output[:count], self.network.layer(layer))
-                parts[layer].append(maps.contiguous().cpu().numpy())
+                # A copy in any case: the next module may work in place.
+                parts[layer].append(maps.to("cpu", copy=True, memory_format=torch.contiguous_format).numpy())
 
             self.forward(pixels, list(parts), keep)
         return {layer: np.concatenate(found) for layer, found in parts.items()}
@@ -137,7 +138,7 @@ class NetworkTarget:
 
             def keep(_layer: str, output: torch.Tensor, count: int = count) -> None:
                 maps = gather_maps(output, spec, torch.arange(count), torch.full((count,), unit.index))
-                found.extend(maps.cpu().numpy().copy())
+                found.extend(maps.cpu().numpy())
 
             self.forward(pixels, [unit.layer], keep)
         return [Response(float(np.fmax.reduce(values, axis=None)), values) for values in found]
