@@ -88,8 +88,8 @@ class PixelCache:
                 raise UserError(f"{self.directory / 'problems.jsonl'} does not name entry {entry}: {self._remedy}")
             return Decoded(entry, None, self._problems[entry])
         pixels = np.empty((self._side, self._side, 3), np.uint8)
-        read = os.preadv(self._pixels, [pixels.reshape(-1)], entry * self._bytes)
-        if state != WHOLE or read != self._bytes or zlib.crc32(pixels) != crc:
+        read = os.preadv(self._pixels, [pixels.data.cast("B")], entry * self._bytes)
+        if state != WHOLE or read != self._bytes or zlib.crc32(pixels.data) != crc:
             raise UserError(f"{self.directory / 'pixels.u8'} is damaged at entry {entry}: {self._remedy}")
         return Decoded(entry, pixels)
 
@@ -101,8 +101,8 @@ class PixelCache:
         entry = decoded.ordinal
         if decoded.pixels is not None:
             pixels = np.ascontiguousarray(decoded.pixels)
-            self._write(self._pixels, memoryview(pixels).cast("B"), entry * self._bytes, "pixels.u8")
-            self._waiting.append((entry, WHOLE, zlib.crc32(pixels)))
+            self._write(self._pixels, pixels.data.cast("B"), entry * self._bytes, "pixels.u8")
+            self._waiting.append((entry, WHOLE, zlib.crc32(pixels.data)))
         else:
             problem = decoded.problem or ""
             if reason_of(problem) in PASSING:
@@ -123,7 +123,7 @@ class PixelCache:
         os.fsync(self._problem_file)
         for entry, state, crc in self._waiting:
             data = np.array([state, crc], np.uint32)
-            self._write(self._states, memoryview(data).cast("B"), entry * 8, "states.u32")
+            self._write(self._states, data.data.cast("B"), entry * 8, "states.u32")
         self._waiting.clear()
 
     def close(self) -> None:

@@ -149,7 +149,7 @@ def scan_shard(shard: Path) -> Listing:
         with tarfile.open(shard, "r:") as archive:
             try:
                 while (member := archive.next()) is not None:
-                    archive.members.clear()  # it would keep all it ever read
+                    archive.members.clear()  # type: ignore[attr-defined]  # it would keep all it ever read
                     if member.isfile():
                         samples.enter(member)
             except (tarfile.TarError, OSError, ValueError) as error:

@@ -35,7 +35,7 @@ def main() -> None:
     while True:
         task = tasks.get()
         try:
-            _send(OK, memoryview(pixels_of(task, view)).cast("B"))
+            _send(OK, pixels_of(task, view).data.cast("B"))
         except BadImage as error:
             _send(BAD, str(error).encode())
         except MemoryError:
