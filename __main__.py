@@ -214,15 +214,15 @@ def bench_testbed(
 
 @bench_app.command("extraction")
 def bench_extraction(
-    model: Annotated[str, typer.Option(help="A target's name.")] = "torchvision:resnet50",
+    model: Annotated[str | None, typer.Option(help="A target's name [default: torchvision:resnet50].")] = None,
     layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' [default: the recommended ones].")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N [default: cuda if there is one].")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 [default: float32].")] = None,
-    batch: Annotated[int, typer.Option(help="Images of a forward.", min=1)] = 32,
+    batch: Annotated[int | None, typer.Option(help="Images of a forward [default: 32].", min=1)] = None,
     images: Annotated[int | None, typer.Option(help="Images of a timed pass [default: 32; GPU 512].", min=1)] = None,
     files: Annotated[int | None, typer.Option(help="JPEG files, end to end [default: 96; GPU 4096].", min=2)] = None,
-    repeats: Annotated[int, typer.Option(help="Of every measurement; medians are given.", min=1)] = 5,
-    threads: Annotated[int, typer.Option(help="Of torch on the CPU.", min=1)] = 1,
+    repeats: Annotated[int | None, typer.Option(help="Of every measurement [default: 5].", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Of torch on the CPU [default: 1].", min=1)] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that decode [default: the free cores].", min=0)] = None,
     weights: Annotated[str | None, typer.Option(help="File or directory [default: random weights].")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
@@ -235,20 +235,23 @@ def bench_extraction(
     from .benchmarks.throughput.extraction import run_benchmark
     from .benchmarks.throughput.extraction_table import tables
 
+    given = {
+        "model": model,
+        "layers": layers.split(",") if layers else None,
+        "device": device,
+        "batch": batch,
+        "images": images,
+        "repeats": repeats,
+        "dtype": dtype,
+        "weights": weights,
+        "threads": threads,
+        "workers": workers,
+        "files": files,
+    }
     with Progress(console=errors, transient=True) as bars:
         task = bars.add_task("preparing", total=None)
         result = run_benchmark(
-            model,
-            layers.split(",") if layers else None,
-            device,
-            batch,
-            images,
-            repeats,
-            dtype,
-            weights=weights,
-            threads=threads,
-            workers=workers,
-            files=files,
+            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
             progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
         )
     if json_file:

@@ -13,8 +13,9 @@ import pytest
 import torch
 from maia.__main__ import app
 from maia.benchmarks.baselines.per_layer_tally import RunningQuantiles, RunningTopK, tally_per_layer
-from maia.benchmarks.throughput.extraction import bytes_moved, run_benchmark, typical_best
+from maia.benchmarks.throughput.extraction import bytes_moved, run_benchmark
 from maia.benchmarks.throughput.extraction_table import tables
+from maia.benchmarks.throughput.extraction_ways import typical_best
 from maia.benchmarks.throughput.photographs import write_photographs
 from maia.benchmarks.throughput.timing import ratio, time_in_turn
 from maia.engine.dataset import open_dataset
