@@ -13,10 +13,10 @@ BIN := $(VENV)/bin
 # Two processes of one thread each: what the smallest supported machine has cores for.
 WORKERS ?= 2
 
-.PHONY: help setup system venv demo test check format clean
+.PHONY: help setup system venv demo test check format gpu-check clean
 
 help: ## List the commands
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)$$/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 setup: system venv ## Install everything into .venv (seconds when nothing changed)
 
@@ -38,6 +38,9 @@ check: setup ## Lint, format, types and the rule of which room may import which
 format: setup ## Rewrite the code as `make check` wants it
 	@$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format --quiet .
+
+gpu-check: setup ## Check and time the kernels on an NVIDIA GPU (docs/gpu-check.json)
+	@$(BIN)/python -m maia.benchmarks.gpu.check --json docs/gpu-check.json
 
 clean: ## Remove what was installed and built here (runs are kept)
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
