@@ -1,6 +1,7 @@
 """Which branch computes: the Triton kernel or its plain-torch twin. Nothing falls back silently."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -56,3 +57,8 @@ def choose(branch: Branch, tensor: torch.Tensor) -> RanBranch:
             f" or set {INTERPRET_VARIABLE}=1 before the program starts to interpret the kernels"
         )
     return "triton"
+
+
+def on_device_of(tensor: torch.Tensor) -> AbstractContextManager[None]:
+    """Makes the tensor's GPU the current one: Triton launches there, wherever the tensors are."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate, max_pool2d
 
-from .dispatch import Branch, choose
+from .dispatch import Branch, choose, on_device_of
 
 DARKEN = 0.25
 """Factor on the brightness of what is outside the region."""
@@ -107,7 +107,8 @@ def mask_batch(
     if choose(branch, images) == "triton":
         from .mask_triton import paint
 
-        return paint(images, maps, thresholds, darkened, OUTLINE, OUTLINE_WIDTH)
+        with on_device_of(images):
+            return paint(images, maps, thresholds, darkened, OUTLINE, OUTLINE_WIDTH)
     if tuple(maps.shape[1:]) != (height, width):
         wider = interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
         maps = torch.minimum(wider, maps.amax(dim=(1, 2), keepdim=True))

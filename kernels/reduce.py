@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from . import sketch
-from .dispatch import Branch, RanBranch, choose
+from .dispatch import Branch, RanBranch, choose, on_device_of
 
 Layout = Literal["map", "nhwc", "tokens", "vector"]
 """[B, C, H, W] with any strides | [B, H, W, C] | [B, N, C] | [B, C]."""
@@ -76,7 +76,8 @@ def reduce_layer(
     if ran == "triton" and batch and units:
         from .reduce_triton import reduce_cells
 
-        maxima, places = reduce_cells(cells_view, counts, offsets, stride, valid, positions)
+        with on_device_of(x):
+            maxima, places = reduce_cells(cells_view, counts, offsets, stride, valid, positions)
         return Reduced(maxima, places, "triton")
     if counts is not None and offsets is not None:
         sketch.add(counts, sampled_values(cells_view, offsets, stride, valid))

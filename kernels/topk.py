@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .dispatch import Branch, RanBranch, choose
+from .dispatch import Branch, RanBranch, choose, on_device_of
 
 MAX_ID = 2**31 - 1
 """The largest id: half a key is the id's."""
@@ -59,7 +59,8 @@ def merge_topk(
     if ran == "triton" and batch.numel() and values.shape[1]:
         from .topk_triton import merge
 
-        return Merged(*merge(values, ids, batch, on_device), "triton")
+        with on_device_of(batch):
+            return Merged(*merge(values, ids, batch, on_device), "triton")
     return Merged(*_merge_torch(values, ids, batch, on_device), ran)
 
 

@@ -85,6 +85,9 @@ def mask_reference(images: np.ndarray, maps: np.ndarray, thresholds: np.ndarray)
     magnitude = np.abs(maps).max(axis=(1, 2))
     tolerance = max(maps.shape[1:]) * 2.0**-21 * magnitude if maps.shape[1:] != (height, width) else 0 * magnitude
     close = np.abs(values - thresholds[:, None, None]) < tolerance[:, None, None]
-    padded = np.pad(close, ((0, 0), (OUTLINE_WIDTH,) * 2, (OUTLINE_WIDTH,) * 2))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * OUTLINE_WIDTH + 1,) * 2, axis=(1, 2))
-    return masked, windows.any(axis=(3, 4))
+    padded = np.pad(close, ((0, 0), (OUTLINE_WIDTH, OUTLINE_WIDTH), (OUTLINE_WIDTH, OUTLINE_WIDTH)))
+    undecided = np.zeros_like(close)
+    for down in range(2 * OUTLINE_WIDTH + 1):
+        for across in range(2 * OUTLINE_WIDTH + 1):
+            undecided |= padded[:, down : down + height, across : across + width]
+    return masked, undecided
