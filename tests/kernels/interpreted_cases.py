@@ -172,7 +172,7 @@ def test_topk_of_strided_candidates() -> None:
     assert torch.equal(found.values, expected.values) and torch.equal(found.ids, expected.ids)
 
 
-def check_mask(map_shape: tuple[int, int], picture: tuple[int, int], count: int = 3) -> None:
+def check_mask(map_shape: tuple[int, int], picture: tuple[int, int], count: int = 2) -> None:
     generator = torch.Generator().manual_seed(sum(map_shape))
     images = torch.randint(0, 256, (count, *picture, 3), dtype=torch.uint8, generator=generator)
     maps = torch.randn((count, *map_shape), generator=generator)
@@ -194,7 +194,7 @@ def check_mask(map_shape: tuple[int, int], picture: tuple[int, int], count: int 
         ((7, 7), (40, 33)),
         ((1, 1), (5, 9)),
         ((3, 5), (1, 1)),
-        ((14, 9), (30, 70)),
+        ((14, 9), (30, 40)),
         ((28, 28), (14, 20)),
         ((31, 17), (31, 17)),
     ],
@@ -204,8 +204,8 @@ def test_masks(map_shape: tuple[int, int], picture: tuple[int, int]) -> None:
 
 
 def test_a_threshold_that_nothing_passes_leaves_no_region() -> None:
-    maps = torch.randn((6, 7, 7), generator=torch.Generator().manual_seed(0)).to(DEVICE)
-    images = torch.full((6, 20, 30, 3), 200, dtype=torch.uint8, device=DEVICE)
+    maps = torch.randn((4, 7, 7), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    images = torch.full((4, 20, 25, 3), 200, dtype=torch.uint8, device=DEVICE)
     assert (mask_batch(images, maps, maps.amax(dim=(1, 2)), "triton") == 50).all()
 
 

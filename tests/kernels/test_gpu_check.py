@@ -25,12 +25,12 @@ def test_shares_of_the_copy_bandwidth() -> None:
 
 
 def test_the_cases_pass_in_torch_and_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correctness, "MAPS", correctness.MAPS[:3])
-    monkeypatch.setattr(correctness, "TOKENS", correctness.TOKENS[1:])
-    monkeypatch.setattr(correctness, "TOPK", correctness.TOPK[1:3])
+    monkeypatch.setattr(correctness, "MAPS", correctness.MAPS[:2])
+    monkeypatch.setattr(correctness, "TOKENS", correctness.TOKENS[2:])
+    monkeypatch.setattr(correctness, "TOPK", correctness.TOPK[1:2])
     monkeypatch.setattr(correctness, "MASKS", correctness.MASKS[1:])
     rows = list(correctness.check_all(torch.device("cpu"), "torch"))
-    assert len(rows) > 30 and all(row["equal"] and row["branch"] == "torch" for row in rows)
+    assert len(rows) == 28 and all(row["equal"] and row["branch"] == "torch" for row in rows)
     assert {row["kernel"] for row in rows} == {"reduce", "topk", "mask"}
     right = correctness.reduce_layer
     monkeypatch.setattr(correctness, "reduce_layer", lambda x, *rest, **named: right(x + 1, *rest, **named))
