@@ -31,6 +31,7 @@ from .index_files import (
 )
 from .index_merge import merge_files
 from .index_pass import IndexPass, NetworkPass, ScenePass, SceneTarget
+from .memory import freed_blocks_kept
 from .targets import NetworkTarget
 
 BATCH = 32
@@ -217,7 +218,7 @@ def _run_pass(
         return
     ordinals = [ordinal for first, stop in ranges for ordinal in range(first, stop)]
     preprocess = target.network.preprocess if isinstance(target, NetworkTarget) else None
-    with _decoded(dataset, ordinals, preprocess, options) as decoded:
+    with freed_blocks_kept(), _decoded(dataset, ordinals, preprocess, options) as decoded:
         for first, stop in ranges:
             write_part(parts, first, stop, running.run(dataset, range(first, stop), decoded, advance))
 
