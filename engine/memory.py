@@ -26,6 +26,6 @@ def freed_blocks_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        library.mallopt(_M_TRIM_THRESHOLD, 128 * 2**10)  # glibc's own default
-        library.mallopt(_M_MMAP_THRESHOLD, 128 * 2**10)
+        library.mallopt(_M_MMAP_THRESHOLD, 2**25)  # where glibc's own, moving threshold ends
+        library.mallopt(_M_TRIM_THRESHOLD, 2**26)
         library.malloc_trim(0)
