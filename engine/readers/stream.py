@@ -62,7 +62,7 @@ class Workers:
     ) -> None:
         """payload: called in order of the ordinals, from one thread at a time."""
         self._pool = _Pool(ordinals, payload, view, workers)
-        self._end = weakref.finalize(self, self._pool.close)
+        self._end = weakref.finalize(self, self._pool.stop)
 
     def __iter__(self) -> Self:
         return self
@@ -83,6 +83,7 @@ class Workers:
     def close(self) -> None:
         """End all worker processes; what is left is not decoded."""
         self._end()
+        self._pool.join()
 
 
 class _Pool:
@@ -120,15 +121,18 @@ class _Pool:
             self._changed.notify_all()
             return decoded
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Kill the processes and let the threads end; waits for nothing, as garbage collection may call it anywhere."""
         with self._changed:
             self._closed = True
+            self._done.clear()
             self._changed.notify_all()
             for process in self._running:
                 process.kill()
+
+    def join(self) -> None:
         for thread in self._threads:
             thread.join()
-        self._done.clear()
 
     def _serve(self) -> None:
         try:

@@ -182,6 +182,9 @@ def test_a_stream_that_is_forgotten_ends_its_workers(folder: Path) -> None:
     next(decoded)
     (process,) = [process._process for process in decoded._pool._running]
     del decoded
+    limit = time.monotonic() + PATIENCE
+    while threading.active_count() > before and time.monotonic() < limit:
+        time.sleep(0.02)
     assert process.returncode is not None and threading.active_count() == before
 
 
