@@ -18,11 +18,11 @@ def faults(rounds):
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
-without = faults(10)
+without = faults(40)
 start = resident()
 with freed_blocks_kept():
-    faults(2)
-    within = faults(10)
+    faults(10)
+    within = faults(40)
     kept = resident() - start
 print(without, within, kept, resident() - start)
 """
