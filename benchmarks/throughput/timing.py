@@ -22,7 +22,9 @@ def seconds_of(way: Way, device: torch.device) -> float:
 def time_in_turn(
     ways: Mapping[str, Way], repeats: int, device: torch.device, advance: Callable[[str], None] = lambda way: None
 ) -> dict[str, list[float]]:
-    """Seconds of each way, `repeats` times over: all ways once, in an order that turns, then all again.
+    """Seconds of each way, `repeats` times over: all ways once, then all again in the opposite order, and so on.
+
+    So ways that stand next to each other are always timed one right after the other, each as often the first.
 
     A way that returns a float gives its own seconds (where not all that it does is to be timed). advance: called with
     each way's name when it has been timed once.
@@ -30,7 +32,7 @@ def time_in_turn(
     found: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for turn in range(repeats):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in names[:: -1 if turn % 2 else 1]:
             own: list[object] = []
             seconds = seconds_of(lambda name=name, own=own: own.append(ways[name]()), device)  # type: ignore[misc]
             found[name].append(own[0] if isinstance(own[0], float) else seconds)

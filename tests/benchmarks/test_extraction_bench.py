@@ -215,7 +215,7 @@ def test_times_are_taken_in_turn_and_a_ways_own_seconds_count() -> None:
     order: list[str] = []
     ways = {"a": lambda: order.append("a"), "b": lambda: [order.append("b"), 7.0][1], "c": lambda: order.append("c")}
     times = time_in_turn(ways, 2, torch.device("cpu"))
-    assert order == ["a", "b", "c", "b", "c", "a"]
+    assert order == ["a", "b", "c", "c", "b", "a"]
     assert times["b"] == [7.0, 7.0] and all(0 <= value < 7 for value in times["a"])
     assert ratio([2, 9, 4], [1, 3, 4])["median"] == 2
 
