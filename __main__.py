@@ -309,8 +309,8 @@ def index_build(
     """Read a dataset once and keep what every unit of some layers does on it."""
     from .engine.index_session import build_with_progress, options_of
 
-    options = options_of(batch, chunk, positions, workers, shard, cache)
-    build_with_progress(console, target, data, layers, out, options, weights, device, dtype, threads)
+    options = options_of(batch, chunk, positions, workers, shard)
+    build_with_progress(console, target, data, layers, out, options, weights, device, dtype, threads, cache)
 
 
 @index_app.command("merge")

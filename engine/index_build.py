@@ -55,7 +55,7 @@ class BuildOptions:
     """How a pass runs. None of these changes the index but batch, k and samples, which its manifest names.
 
     chunk: images of a part, None: CHUNK. workers: processes that decode; 0 decodes in this one. shard: (i, n): this
-    process does every n-th chunk from the i-th. cache: where decoded pixels are kept for further passes.
+    process does every n-th chunk from the i-th.
     """
 
     batch: int = BATCH
@@ -64,7 +64,6 @@ class BuildOptions:
     chunk: int | None = None
     workers: int = 0
     shard: tuple[int, int] = (0, 1)
-    cache: Path | None = None
 
     def __post_init__(self) -> None:
         place, count = self.shard
@@ -230,10 +229,6 @@ def _decoded(
     if preprocess is None:
         yield iter(())  # a target that reads scenes needs no pictures
         return
-    if options.cache is not None and not dataset.embedded:
-        from .pixel_cache import CachedDataset
-
-        dataset = CachedDataset(dataset, options.cache)
     with dataset.decoded(ordinals, preprocess, options.workers) as decoded:
         yield iter(decoded)
 

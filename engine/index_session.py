@@ -12,6 +12,7 @@ from ..models.errors import UserError
 from .dataset import Dataset, open_dataset
 from .exemplars import SAMPLES, ExemplarIndex
 from .index_build import BATCH, BuildOptions, build_index, processes
+from .profile import cache_directory
 from .targets import NetworkTarget, load_target
 
 SHOWN_PROBLEMS = 5
@@ -19,7 +20,7 @@ SHOWN_PROBLEMS = 5
 
 
 def options_of(
-    batch: int | None, chunk: int | None, positions: int | None, workers: int | None, shard: str, cache: Path | None
+    batch: int | None, chunk: int | None, positions: int | None, workers: int | None, shard: str
 ) -> BuildOptions:
     """Options as a person gives them. positions: 0 means all. Raises UserError for a shard that is not "i/n"."""
     place, _, count = shard.partition("/")
@@ -31,7 +32,6 @@ def options_of(
         chunk=chunk,
         workers=processes() if workers is None else workers,
         shard=(int(place), int(count)),
-        cache=cache,
     )
 
 
@@ -46,11 +46,12 @@ def build_with_progress(
     device: str | None,
     dtype: str | None,
     threads: int | None,
+    cache: Path | None,
 ) -> ExemplarIndex | None:
     """Builds, and says what it works on, how fast, and what came of it. Raises UserError for what a person can mend."""
     from ..models.testbed.world import World
 
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, listing=cache_directory() / "listings", cache=cache)
     loaded = load_target(target, World(), weights, device, dtype, threads or processes())
     named = _layers(loaded, layers)
     console.print(f"Data: {dataset.description} ({dataset.kind}).", highlight=False, soft_wrap=True)

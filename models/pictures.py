@@ -8,7 +8,7 @@ from PIL import Image
 
 Interpolation = Literal["bilinear", "bicubic"]
 
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def pixel_hash(image: Image.Image) -> str:
@@ -19,7 +19,10 @@ def pixel_hash(image: Image.Image) -> str:
 
 @dataclass(frozen=True)
 class SquareView:
-    """The square of a picture that a network looks at: shorter side to `resize` pixels, then the centre of `size`."""
+    """The square of a picture that a network looks at: shorter side to `resize` pixels, then the centre of `size`.
+
+    size: side in pixels, at most `resize`.
+    """
 
     size: int
     resize: int
@@ -27,13 +30,15 @@ class SquareView:
 
     @property
     def key(self) -> str:
-        """Names the view: two of one key see the same pixels."""
+        """Names the view: two of one key see the same pixels (a network's mean and std come later)."""
         return f"{self.size}-{self.resize}-{self.interpolation}"
 
     def view(self, image: Image.Image) -> Image.Image:
-        """RGB [size, size]. A picture of exactly this size is taken as it is: see `networks.network.Preprocess.view`.
+        """RGB [size, size].
 
-        Rounds as torchvision does: the longer side down, the crop's corner to the nearest even number.
+        A picture of exactly this size is taken as it is: resizing and cropping would cut its edges off, and maps would
+        not cover the rendered scene that is masked. Others are cropped with torchvision's rounding (the longer side
+        down, the crop's corner to the nearest even number).
         """
         picture = image if image.mode == "RGB" else image.convert("RGB")
         if picture.size == (self.size, self.size):
@@ -41,5 +46,5 @@ class SquareView:
         shorter = min(picture.size)
         width, height = (self.resize * side // shorter for side in picture.size)
         left, top = (round((side - self.size) / 2) for side in (width, height))
-        picture = picture.resize((width, height), _RESAMPLING[self.interpolation])
+        picture = picture.resize((width, height), RESAMPLING[self.interpolation])
         return picture.crop((left, top, left + self.size, top + self.size))

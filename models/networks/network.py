@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from PIL import Image
 from torch import nn
 
 from ..errors import UserError
+from ..pictures import RESAMPLING, SquareView
 from ..targets import nearest_first
 
 Layout = Literal["map", "nhwc", "tokens", "vector"]
 """Of a layer's output: [B, C, H, W], [B, H, W, C], [B, N, C] or [B, C]."""
-
-Interpolation = Literal["bilinear", "bicubic"]
-
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -49,47 +45,22 @@ class LayerSpec:
 
 
 @dataclass(frozen=True)
-class Preprocess:
-    """How a picture becomes a network's input.
+class Preprocess(SquareView):
+    """How a picture becomes a network's input: what is looked at of it (`SquareView`), and how that is scaled.
 
-    size: side of the input in pixels. resize: shorter side before the centre crop, at least `size`. mean, std: of
-    red, green and blue on a scale of 0..1.
+    mean, std: of red, green and blue on a scale of 0..1.
     """
 
-    size: int
-    resize: int
-    interpolation: Interpolation
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= self.resize:
             raise ValueError(f"size {self.size} must be positive and at most resize {self.resize}")
-        if self.interpolation not in _RESAMPLING:
-            raise ValueError(f"interpolation {self.interpolation!r} is none of {', '.join(_RESAMPLING)}")
+        if self.interpolation not in RESAMPLING:
+            raise ValueError(f"interpolation {self.interpolation!r} is none of {', '.join(RESAMPLING)}")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise ValueError("mean and std need three numbers each, and std must be positive")
-
-    @property
-    def key(self) -> str:
-        """Names the view: two preprocesses of one key see the same pixels (mean and std come later)."""
-        return f"{self.size}-{self.resize}-{self.interpolation}"
-
-    def view(self, image: Image.Image) -> Image.Image:
-        """The part of the picture that the network looks at: RGB [size, size].
-
-        A picture of exactly size x size is taken as it is: resizing and cropping would cut its edges off, and
-        maps would not cover the rendered scene that is masked. Others: shorter side to `resize`, centre crop, with
-        torchvision's rounding (the longer side down, the crop's corner to the nearest even).
-        """
-        picture = image if image.mode == "RGB" else image.convert("RGB")
-        if picture.size == (self.size, self.size):
-            return picture
-        shorter = min(picture.size)
-        width, height = (self.resize * side // shorter for side in picture.size)
-        left, top = (round((side - self.size) / 2) for side in (width, height))
-        picture = picture.resize((width, height), _RESAMPLING[self.interpolation])
-        return picture.crop((left, top, left + self.size, top + self.size))
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """float32 [B, 3, size, size] in channels-last memory, (p / 255 - mean) / std, of uint8 [B, size, size, 3].
