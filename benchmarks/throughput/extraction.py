@@ -1,7 +1,8 @@
 """How fast the index pass is: against the bare forward, against the usual pass for every layer, and from JPEG files.
 
 All ways (extraction_ways.py) are timed in one process, in turn, on the same pictures with the same threads; ratios
-are medians over the turns, each of times that were taken one shortly after the other.
+are medians over the turns, each of times that were taken one shortly after the other. All run with
+the memory settings of an index pass (`engine.memory`), which speed up the bare forward as much.
 """
 
 import math
@@ -19,6 +20,7 @@ import torch
 from ...engine.dataset import open_dataset
 from ...engine.exemplars import EXEMPLARS, SAMPLES
 from ...engine.index_build import BATCH, CHUNK
+from ...engine.memory import freed_blocks_kept
 from ...engine.targets import NetworkTarget, dtype_name, resolve_device, resolve_dtype
 from ...kernels.reduce import reduce_layer, sampling_stride, view_cells
 from ...kernels.sketch import BINS
@@ -86,7 +88,7 @@ def run_benchmark(
         cores = len(os.sched_getaffinity(0))
         workers = max(1, cores - 1) if found_device.type == "cpu" else cores
     specs = network.specs(layers)
-    with _jpeg_files(files) as directory, cpu_threads(threads):
+    with _jpeg_files(files) as directory, cpu_threads(threads), freed_blocks_kept():
         dataset = open_dataset(directory)
         with dataset.decoded(range(files), network.preprocess, workers) as decoded:
             pixels = [picture.pixels for picture in decoded if picture.pixels is not None]

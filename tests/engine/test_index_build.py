@@ -13,14 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from maia.engine.dataset import open_dataset
 from maia.engine.exemplars import ExemplarIndex
 from maia.engine.index_build import BuildOptions, build_index, merge_indexes
 from maia.engine.index_files import list_parts
+from maia.engine.targets import NetworkTarget
 from maia.kernels.sketch import RELATIVE_ERROR
 from maia.models.errors import UserError
+from maia.models.registry import load_network
 from maia.models.targets import Unit
 from tiny import LAYERS, contents, picture, tiny_target, write_pictures
 
@@ -371,3 +374,26 @@ def _alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("model", ["resnet18", "efficientnet-lite0"])
+def test_bits_depend_neither_on_the_place_in_the_batch_nor_on_the_other_images(model: str) -> None:
+    """What the index pass rests on, for real architectures on this machine's CPU."""
+    network = load_network(model, None if model == "efficientnet-lite0" else "random")
+    target = NetworkTarget(network, "cpu")
+    layers = list(network.layers)[-4:]
+    pixels = torch.randint(0, 256, (8, 224, 224, 3), dtype=torch.uint8, generator=torch.manual_seed(0))
+    order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
+    fewer = pixels.clone()
+    fewer[[1, 4, 5]] = 0
+    found: list[dict[str, torch.Tensor]] = []
+    for batch in (pixels, pixels[order], fewer):
+        outputs: dict[str, torch.Tensor] = {}
+        target.forward(batch, layers, lambda name, x, outputs=outputs: outputs.update({name: x.clone()}))
+        found.append(outputs)
+    for layer in layers:
+        whole, permuted, holes = (outputs[layer] for outputs in found)
+        assert torch.equal(whole[order], permuted)
+        kept = [0, 2, 3, 6, 7]
+        assert torch.equal(whole[kept], holes[kept])
+        assert not torch.equal(whole[1], holes[1])
