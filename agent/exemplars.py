@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from PIL import Image
 
 from ..engine.exemplars import Exemplar
-from ..kernels.mask import mask_image
 from ..models.targets import Unit
 from .services import Services
-from .system import masked
+from .system import masked, masked_by_maps
 
 
 def exemplar_images(services: Services, found: Sequence[Exemplar]) -> list[Image.Image]:
@@ -27,5 +25,4 @@ def masked_exemplars(
     maps = [exemplar.map for exemplar in found if exemplar.map is not None]
     if len(maps) < len(found):
         return masked(target, images, target.respond(images, unit), threshold)
-    views = (np.asarray(target.view(image)) for image in images)
-    return [Image.fromarray(mask_image(view, m, threshold)) for view, m in zip(views, maps, strict=True)]
+    return masked_by_maps(target, images, maps, threshold)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from PIL import Image
 
-from ..kernels.mask import mask_image
+from ..engine.targets import NetworkTarget
+from ..kernels.mask import mask_batch
 from ..models.errors import ExperimentError
 from ..models.targets import Response, Target, Unit
 from .services import Services
@@ -45,8 +47,21 @@ def masked(
     target: Target, images: Sequence[Image.Image], responses: Sequence[Response], threshold: float
 ) -> list[Image.Image]:
     """What the target sees of each image, with the region above threshold kept and outlined, the rest darkened."""
-    views = [np.asarray(target.view(image)) for image in images]
-    return [Image.fromarray(mask_image(v, r.map, threshold)) for v, r in zip(views, responses, strict=True)]
+    return masked_by_maps(target, images, [response.map for response in responses], threshold)
+
+
+def masked_by_maps(
+    target: Target, images: Sequence[Image.Image], maps: Sequence[np.ndarray], threshold: float
+) -> list[Image.Image]:
+    """`masked` with activation maps, float32 [h, w], that are known already; on the target's device if it has one."""
+    if not images:
+        return []
+    device = target.device if isinstance(target, NetworkTarget) else torch.device("cpu")
+    views = np.stack([np.asarray(target.view(image)) for image in images])
+    thresholds = torch.full((len(images),), threshold, dtype=torch.float32)
+    given = (torch.from_numpy(views), torch.from_numpy(np.stack(maps)), thresholds)
+    shown = mask_batch(*(tensor.to(device) for tensor in given)).cpu().numpy()
+    return [Image.fromarray(picture) for picture in shown]
 
 
 def check_images(images: object, name: str = "images") -> list[Image.Image]:
