@@ -341,6 +341,48 @@ def index_verify(index: Annotated[Path, typer.Argument(help="Directory of the in
     console.print("All files are whole.")
 
 
+@index_app.command("query")
+def index_query(
+    index: Annotated[Path, typer.Argument(help="Directory of the index.")],
+    unit: Annotated[
+        list[str], typer.Option(help="Such as layer4:122, layer4:3,7-9 or layer3=1:layer4=3,7. Repeatable.")
+    ],
+    html: Annotated[Path | None, typer.Option(help="Write a page with the masked exemplars here.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Name to load the target by, where pictures are drawn again [default: its own].")
+    ] = None,
+    weights: Weights = None,
+) -> None:
+    """Show what an index holds on units: exemplars, thresholds, quantiles; as a table, or as a page with pictures."""
+    import json
+
+    from .agent.index_page import build_page
+    from .agent.index_query import answer, as_json, query_units, tables
+    from .engine.exemplars import ExemplarIndex
+    from .engine.targets import load_target
+    from .models.files import write_whole
+    from .models.testbed.world import World
+
+    opened = ExemplarIndex.open(index)
+    named = list(dict.fromkeys(one for text in unit for one in query_units(opened, text)))
+    answers = [answer(opened, one) for one in named]
+    if json_file:
+        text = json.dumps(as_json(opened, answers), indent=1, allow_nan=False) + "\n"
+        write_whole(json_file, text.encode())
+        console.print(f"JSON: {json_file}", markup=False, highlight=False, soft_wrap=True)
+    if html:
+        world = World()
+        name = target or opened.facts.target
+        # The target is asked only where the index keeps no pictures: then its weights have to be there.
+        loaded = None if opened.has_pictures else load_target(name, world, weights, device="cpu")
+        build_page(opened, named, html, loaded, world)
+        console.print(f"Page: {html}", markup=False, highlight=False, soft_wrap=True)
+    elif not json_file:
+        for part in tables(opened, answers):
+            console.print(part)
+
+
 INTERRUPTED = 130
 
 
