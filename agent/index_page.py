@@ -32,7 +32,8 @@ from .report_plots import activation_bar
 @dataclass(frozen=True)
 class Shot:
     """An exemplar as the page shows it. picture, mask: data URIs; mask is what darkens and outlines, "" for a layer
-    without places. at: the maximum's place in per cent of the width and the height."""
+    without places. at: the maximum's place in per cent of the width and the height. remark: why the mask shows no
+    region, or ""."""
 
     rank: int
     file: str
@@ -42,7 +43,7 @@ class Shot:
     mask: str
     at: tuple[float, float] | None
     place: str
-    empty: bool
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,12 @@ def _shots(index: ExemplarIndex, found: UnitAnswer, target: Target | None, world
 
 
 def _shot(rank: int, one: Exemplar, picture: Image.Image, values: np.ndarray | None, found: UnitAnswer) -> Shot:
-    mask, empty, at = "", False, None
+    mask, remark, at = "", "", None
     if values is not None and values.size > 1:  # a vector's one value has no place to show
         inside = region(values, picture.height, picture.width, found.threshold)
-        mask, empty = _mask_uri(inside), not inside.any()
+        mask = _mask_uri(inside)
+        if not inside.any():  # between the map's cells the values are lower
+            remark = "below the threshold" if one.value <= found.threshold else "region too small to show"
     if one.position is not None and one.map is not None and one.map.size > 1:
         (row, column), (rows, columns) = one.position, one.map.shape
         at = (round(100 * (column + 0.5) / columns, 2), round(100 * (row + 0.5) / rows, 2))
@@ -154,7 +157,7 @@ def _shot(rank: int, one: Exemplar, picture: Image.Image, values: np.ndarray | N
         mask,
         at,
         place_of(one),
-        empty,
+        remark,
     )
 
 
@@ -185,7 +188,7 @@ def _activations_plot(found: UnitAnswer) -> Markup:
 
 
 def _map_values_plot(found: UnitAnswer) -> Markup:
-    if found.map_values is None:
-        return Markup()
+    if found.map_values is None or all(one.map is not None and one.map.size == 1 for one in found.exemplars):
+        return Markup()  # a vector's values are the activations
     mark = Mark("threshold", f"threshold {found.number(found.threshold)}", found.threshold)
     return histogram_plot(found.map_values, [mark], "sampled positions", above=found.threshold)

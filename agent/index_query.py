@@ -63,7 +63,7 @@ class UnitAnswer:
                 f"Fewer than {EXEMPLARS} images raise it above its lowest value, {self.number(self.lowest)}, so that "
                 "there is too little to show or to describe."
             )
-        return f"It varies over the dataset, and its {len(self.exemplars)} strongest images are shown."
+        return f"It varies over the dataset, and its {len(self.exemplars)} strongest images are its exemplars."
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from tiny import LAYERS, tiny_target, write_pictures
 
 HOSTILE = "<img src=x onerror=alert(1)>[bold]\u202e.png"
 COUNT = 40
+SMALL = "region too small to show"
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +223,15 @@ def test_a_threshold_says_where_it_comes_from(index: ExemplarIndex, monkeypatch:
 def test_a_vector_layer_shows_whole_pictures(index: ExemplarIndex) -> None:
     page = Page(render_page(index, [Unit("tiny", "logits", 1)]))
     assert page.of("img", "whole") and not page.of("img", "mask") and not page.of("circle") and not page.of("input")
+    assert len(page.of("svg", "histogram")) == 1  # its map values are its activations
+
+
+def test_an_exemplar_without_a_region_says_why(index: ExemplarIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = Unit("tiny", "late", 2)
+    highest = index.percentile(unit, 1)
+    monkeypatch.setattr(ExemplarIndex, "threshold", lambda self, unit: float(np.float32(highest) - np.float32(1e-6)))
+    remarks = [text for text in Page(render_page(index, [unit])).texts if text in ("below the threshold", SMALL)]
+    assert remarks[-1] == "below the threshold" and len(remarks) in (14, 15) and remarks.count(SMALL) <= 1
 
 
 def test_ground_truth_neurons_are_drawn_again_and_masked_by_the_target(tmp_path: Path) -> None:
