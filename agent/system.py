@@ -58,10 +58,9 @@ def masked_by_maps(
         return []
     device = target.device if isinstance(target, NetworkTarget) else torch.device("cpu")
     views = np.stack([np.asarray(target.view(image)) for image in images])
-    thresholds = torch.full((len(images),), threshold, dtype=torch.float32)
-    given = (torch.from_numpy(views), torch.from_numpy(np.stack(maps)), thresholds)
-    shown = mask_batch(*(tensor.to(device) for tensor in given)).cpu().numpy()
-    return [Image.fromarray(picture) for picture in shown]
+    pixels, stacked = torch.from_numpy(views).to(device), torch.from_numpy(np.stack(maps)).to(device)
+    thresholds = torch.full((len(images),), threshold, dtype=torch.float32, device=device)
+    return [Image.fromarray(picture) for picture in mask_batch(pixels, stacked, thresholds).cpu().numpy()]
 
 
 def check_images(images: object, name: str = "images") -> list[Image.Image]:
