@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from PIL import Image
@@ -25,7 +24,7 @@ from ..models.targets import Target, Unit
 from ..models.testbed.world import World
 from .index_plots import Mark, histogram_plot
 from .index_query import UnitAnswer, answer, bad_images, place_of
-from .report_parts import QUALITY, anchors, clean, read_asset
+from .report_parts import QUALITY, anchors, page_environment, read_asset
 from .report_plots import activation_bar
 
 
@@ -91,14 +90,7 @@ def render_page(
         )
         for found, anchor in zip(answers, anchors(str(unit) for unit in units), strict=True)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
+    environment = page_environment()
     style = Markup(read_asset("report.css") + read_asset("index_page.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

@@ -1,16 +1,9 @@
 """Progress in the terminal: a bar for each index, a line for each unit that is under way."""
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
+from ..engine.progress import advance_to, progress_bars
 from ..models.targets import Unit
 from .run import RunProgress
 from .transcript import Conclusion, Experiment, Failure, Start, Transcript
@@ -20,15 +13,7 @@ class TerminalProgress(RunProgress):
     """Use as a context manager around a run."""
 
     def __init__(self, console: Console, units: int) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
+        self._bars = progress_bars(console)
         self._units = units
         self._done = 0
         self._tasks: dict[str, TaskID] = {}
@@ -46,9 +31,7 @@ class TerminalProgress(RunProgress):
         return self._tasks[name]
 
     def index(self, target: str, done: int, total: int) -> None:
-        task = self._task(f"index of {target}", total)
-        speed = self._bars.tasks[self._bars.task_ids.index(task)].speed
-        self._bars.update(task, completed=done, rate=f"{speed:.0f} images/s" if speed else "")
+        advance_to(self._bars, self._task(f"index of {target}", total), done, "images")
 
     def unit(self, unit: Unit, transcript: Transcript) -> None:
         overall = self._task("units", self._units)

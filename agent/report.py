@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +28,7 @@ from .report_parts import (
     highlight_python,
     hypothesis_items,
     log_rows,
+    page_environment,
     read_asset,
     turns_of,
 )
@@ -105,14 +105,7 @@ def build_report(run: Path) -> Path:
 def render_report(data: RunData) -> str:
     """The page's HTML; reads the run's pictures, writes nothing."""
     pictures = Pictures(ImageStore(data.path / "images"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
+    environment = page_environment()
     environment.globals.update(
         use=pictures.use,
         number=number,

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from markupsafe import Markup, escape
 from PIL import Image
 from pygments import highlight
@@ -218,3 +219,15 @@ def fact(value: Any) -> str:
 def read_asset(name: str) -> str:
     """Text of a file beside this module (style sheet, script)."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def page_environment() -> jinja2.Environment:
+    """Templates of this room: everything is escaped, and characters that no page may hold are replaced."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+    )

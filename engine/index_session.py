@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..models.errors import UserError
@@ -13,6 +12,7 @@ from .dataset import Dataset, open_dataset
 from .exemplars import SAMPLES, ExemplarIndex
 from .index_build import BATCH, BuildOptions, build_index, processes
 from .profile import cache_directory
+from .progress import advance_to, progress_bars
 from .targets import NetworkTarget, load_target
 
 SHOWN_PROBLEMS = 5
@@ -56,23 +56,11 @@ def build_with_progress(
     named = _layers(loaded, layers)
     console.print(f"Data: {dataset.description} ({dataset.kind}).", highlight=False, soft_wrap=True)
     console.print(_machine(loaded, options), highlight=False, soft_wrap=True)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bars:
+    with progress_bars(console) as bars:
         task = bars.add_task("images", total=len(dataset), rate="")
-        begun: list[int] = []
 
-        def progress(done: int, total: int) -> None:
-            begun.append(done) if not begun else None
-            speed = bars.tasks[task].speed
-            bars.update(task, completed=done, total=total, rate=f"{speed:.0f} images/s" if speed else "")
+        def progress(done: int, _total: int) -> None:
+            advance_to(bars, task, done, "images")
 
         index = build_index(loaded, dataset, named, out, options, progress)
     if index is None:
