@@ -37,12 +37,12 @@ _debug = False
 Out = Annotated[
     Path, typer.Option("--out", help="Directory of the run. The same command on it goes on where it stood.")
 ]
-Jobs = Annotated[int | None, typer.Option(help="Units that run at once [default: the profile's].", min=1)]
-Turns = Annotated[int | None, typer.Option(help="Experiments a unit may take [default: the profile's].", min=1)]
+Jobs = Annotated[int | None, typer.Option(help="Units that run at once (default: the profile's).", min=1)]
+Turns = Annotated[int | None, typer.Option(help="Experiments a unit may take (default: the profile's).", min=1)]
 Weights = Annotated[
     str | None, typer.Option(help="File or directory of the target's weights; 'random' builds some, for measuring.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N [default: cuda if there is one].")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: cuda if there is one).")]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
 SandboxMode = Annotated[str, typer.Option("--sandbox", help="bubblewrap, or none: run model-written code UNPROTECTED.")]
 
@@ -82,11 +82,11 @@ def describe(
     units: Annotated[str, typer.Option(help="Units by layer, such as 'blocks.10=3,47:head=9'.")],
     out: Out,
     profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
-    target: Annotated[str | None, typer.Option(help="Network to interpret [default: the profile's].")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Who experiments [default: the profile's].")] = None,
+    target: Annotated[str | None, typer.Option(help="Network to interpret (default: the profile's).")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Who experiments (default: the profile's).")] = None,
     index: Annotated[
         Path | None,
-        typer.Option(help="Exemplar index to use (maia index build) [default: one of the world's dataset]."),
+        typer.Option(help="Exemplar index to use (maia index build) (default: one of the world's dataset)."),
     ] = None,
     weights: Weights = None,
     device: Device = None,
@@ -214,17 +214,19 @@ def bench_testbed(
 
 @bench_app.command("extraction")
 def bench_extraction(
-    model: Annotated[str | None, typer.Option(help="A target's name [default: torchvision:resnet50].")] = None,
-    layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' [default: the recommended ones].")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N [default: cuda if there is one].")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 [default: float32].")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images of a forward [default: 32].", min=1)] = None,
-    images: Annotated[int | None, typer.Option(help="Images of a timed pass [default: 32; GPU 512].", min=1)] = None,
-    files: Annotated[int | None, typer.Option(help="JPEG files, end to end [default: 96; GPU 4096].", min=2)] = None,
-    repeats: Annotated[int | None, typer.Option(help="Of every measurement [default: 5].", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Of torch on the CPU [default: 1].", min=1)] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that decode [default: the free cores].", min=0)] = None,
-    weights: Annotated[str | None, typer.Option(help="File or directory [default: random weights].")] = None,
+    model: Annotated[str | None, typer.Option(help="A target's name (default: torchvision:resnet50).")] = None,
+    layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' (default: the recommended ones).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: cuda if there is one).")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images of a forward; activations' last bits depend on it.", min=1)
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="Images of a timed pass (default: 32; GPU 512).", min=1)] = None,
+    files: Annotated[int | None, typer.Option(help="JPEG files, end to end (default: 96; GPU 4096).", min=2)] = None,
+    repeats: Annotated[int | None, typer.Option(help="Of every measurement (default: 5).", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Of torch on the CPU (default: 1).", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode (default: the free cores).", min=0)] = None,
+    weights: Annotated[str | None, typer.Option(help="File or directory (default: random weights).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
 ) -> None:
     """How fast the index pass is: beside the bare forward, the usual pass for each layer, and from JPEG files."""
@@ -294,15 +296,17 @@ def index_build(
     data: Annotated[str, typer.Option(help="Image folder, tar shards, parquet, or testbed[:N].")],
     out: Annotated[Path, typer.Option(help="Directory of the index. The same command goes on where it stood.")],
     target: Annotated[str, typer.Option(help="Network (maia units lists layers; names: see README).")],
-    layers: Annotated[str | None, typer.Option(help="Layers, with commas [default: the recommended ones].")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers, with commas (default: the recommended ones).")] = None,
     weights: Weights = None,
     device: Device = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 [default: float32].")] = None,
-    batch: Annotated[int | None, typer.Option(help="Images of a forward [default: 32].", min=1)] = None,
-    chunk: Annotated[int | None, typer.Option(help="Images between two savings [default: by device].", min=1)] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images of a forward; activations' last bits depend on it.", min=1)
+    ] = None,
+    chunk: Annotated[int | None, typer.Option(help="Images between two savings (default: by device).", min=1)] = None,
     positions: Annotated[int | None, typer.Option(help="Map positions that quantiles sample; 0: all.", min=0)] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that decode [default: by cores].", min=0)] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the forward [default: by cores].", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode (default: by cores).", min=0)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the forward (default: by cores).", min=1)] = None,
     shard: Annotated[str, typer.Option(help="i/n: build the i-th of n shares, from 0; the last one merges.")] = "0/1",
     cache: Annotated[Path | None, typer.Option(help="Keep decoded pixels here, for further targets.")] = None,
 ) -> None:
@@ -350,7 +354,7 @@ def index_query(
     html: Annotated[Path | None, typer.Option(help="Write a page with the masked exemplars here.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     target: Annotated[
-        str | None, typer.Option(help="Name to load the target by, where pictures are drawn again [default: its own].")
+        str | None, typer.Option(help="Name to load the target by, where pictures are drawn again (default: its own).")
     ] = None,
     weights: Weights = None,
 ) -> None:
