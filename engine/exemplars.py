@@ -92,7 +92,7 @@ class Manifest:
     """manifest.json. layers: units, file and its sha256 of each layer. files: sha256 of the other files by name.
 
     arithmetic: what the bits of activations depend on besides target and image (device, dtype, batch, threads, torch).
-    images: entries, read, bad (by reason).
+    images: entries, read, bad (by reason), skipped (files that are no entries, by extension).
     """
 
     facts: IndexFacts

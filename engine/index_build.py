@@ -73,12 +73,13 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class _Pass:
-    """What a directory of parts is of. dataset: its name, for people."""
+    """What a directory of parts is of. dataset: its name, for people. skipped: its files that are no entries."""
 
     layers: list[str]
     facts: IndexFacts
     arithmetic: dict[str, Any]
     dataset: str
+    skipped: dict[str, int]
 
     def to_json(self) -> bytes:
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
@@ -88,7 +89,9 @@ class _Pass:
         """Raises UserError if it is missing or damaged."""
         try:
             data = json.loads((parts / PASS_FILE).read_bytes())
-            return cls(data["layers"], IndexFacts(**data["facts"]), data["arithmetic"], data["dataset"])
+            return cls(
+                data["layers"], IndexFacts(**data["facts"]), data["arithmetic"], data["dataset"], data["skipped"]
+            )
         except (OSError, ValueError, TypeError, KeyError):
             raise UserError(f"{parts / PASS_FILE} is missing or damaged: delete {parts} and build again.") from None
 
@@ -148,7 +151,7 @@ def build_index(
         parts = parts_directory(directory, facts, arithmetic_of(target, options), missing)
         if missing:
             parts.mkdir(parents=True, exist_ok=True)
-            described = _Pass(missing, facts, arithmetic_of(target, options), dataset.name)
+            described = _Pass(missing, facts, arithmetic_of(target, options), dataset.name, dataset.skipped)
             write_whole(parts / PASS_FILE, described.to_json())
             with lock(parts / f".shard-{options.shard[0]}-{options.shard[1]}.lock"):
                 _run_pass(target, dataset, missing, parts, options, progress)
@@ -268,7 +271,7 @@ def _finished(
         files = without_overlap(list_parts(parts_directory(directory, facts, arithmetic, missing)))
         if missing_ranges(files, 0, facts.dataset_size):
             return None
-        merge_files(directory, files, missing, facts, arithmetic, dataset.name)
+        merge_files(directory, files, missing, facts, arithmetic, dataset.name, dataset.skipped)
     _remove_leftovers(directory)
     return ExemplarIndex.open(directory, facts, layers)
 
@@ -327,7 +330,8 @@ def merge_indexes(sources: Sequence[Path], directory: Path) -> ExemplarIndex:
         if missing != described.layers and missing:
             raise UserError(f"{directory} holds some of these layers already: give another directory.")
         if missing:
-            merge_files(directory, files, missing, described.facts, described.arithmetic, described.dataset)
+            names = (described.dataset, described.skipped)
+            merge_files(directory, files, missing, described.facts, described.arithmetic, *names)
         _remove_leftovers(directory)
     return ExemplarIndex.open(directory, described.facts, described.layers)
 

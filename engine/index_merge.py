@@ -28,9 +28,11 @@ def merge_files(
     facts: IndexFacts,
     arithmetic: Mapping[str, Any],
     dataset: str,
+    skipped: Mapping[str, int],
 ) -> None:
     """Adds the layers, whose parts cover the dataset, to the index in `directory` (made if there is none).
 
+    dataset: its name, for people. skipped: its files that are no entries, counted by extension.
     One layer and one part are in memory at a time. The manifest is written last: until then nothing has changed for
     those who read the index. Raises UserError if a part is damaged.
     """
@@ -59,7 +61,12 @@ def merge_files(
         facts,
         dict(old.arithmetic if old else arithmetic),
         {layer: rows[layer] for layer in sorted(rows)},
-        {"entries": facts.dataset_size, "read": facts.dataset_size - len(problems), "bad": dict(sorted(bad.items()))},
+        {
+            "entries": facts.dataset_size,
+            "read": facts.dataset_size - len(problems),
+            "bad": dict(sorted(bad.items())),
+            "skipped": dict(sorted(skipped.items())),
+        },
         hashes,
         {name: importlib.metadata.version(name) for name in VERSIONED},
         dataset,

@@ -34,7 +34,11 @@ def test_build_says_what_it_worked_on_and_what_it_could_not_read(folder: Path, t
     assert said.code == 0, said.err
     for words in ("(folder)", "1 thread)", "kernels in torch", "57 of 60 images", "Not read: ", "1 txt", "late"):
         assert words in said.out, words
-    assert set(ExemplarIndex.open(tmp_path / "i").layers) == {"late", "logits"}
+    index = ExemplarIndex.open(tmp_path / "i")
+    assert set(index.layers) == {"late", "logits"}
+    images = index.manifest.images
+    assert (images["entries"], images["read"], images["skipped"]) == (60, 57, {"txt": 1})
+    assert sum(images["bad"].values()) == 3
 
 
 def test_shards_in_other_directories_merge_to_the_same_bytes(folder: Path, index: Path, tmp_path: Path) -> None:
