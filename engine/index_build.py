@@ -245,9 +245,13 @@ def _wanted(target: Target, dataset: Dataset, parts: Path, options: BuildOptions
             temporary.unlink(missing_ok=True)
     whole = []
     for file in list_parts(parts):
-        if is_damaged(file):
+        try:
+            damaged = is_damaged(file)
+        except FileNotFoundError:  # another shard's process was here first
+            continue
+        if damaged:
             warnings.warn(f"the part {file.path} of an interrupted build is damaged; it is built again", stacklevel=2)
-            file.path.unlink()
+            file.path.unlink(missing_ok=True)
         else:
             whole.append(file)
     place, count = options.shard
