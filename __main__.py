@@ -73,7 +73,8 @@ def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbo
 
     world = World()
     named = [unit for name, text in DEMO_UNITS.items() for unit in parse_units(text, load_target(name, world))]
-    profile = replace(load_profile("testbed"), dataset_images=DEMO_IMAGES)
+    # The CPU, so that the demo shows the same on every machine.
+    profile = replace(load_profile("testbed"), dataset_images=DEMO_IMAGES, device="cpu")
     _run(named, out, profile, jobs, None, seed, sandbox)
 
 
