@@ -7,7 +7,7 @@ OUTLINE and DARKEN to find the region again.
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import interpolate
 
 from .dispatch import Branch, choose, on_device_of
 
@@ -103,18 +103,27 @@ def mask_batch(
         raise ValueError(f"thresholds are float32 [{count}], not {thresholds.dtype} {list(thresholds.shape)}")
     if not images.numel():
         return images.clone()
-    darkened = torch.from_numpy(_DARKENED).to(images.device)
     if choose(branch, images) == "triton":
         from .mask_triton import paint
 
+        darkened = torch.from_numpy(_DARKENED).to(images.device)
         with on_device_of(images):
             return paint(images, maps, thresholds, darkened, OUTLINE, OUTLINE_WIDTH)
     if tuple(maps.shape[1:]) != (height, width):
         wider = interpolate(maps[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
         maps = torch.minimum(wider, maps.amax(dim=(1, 2), keepdim=True))
     inside = maps > thresholds[:, None, None]
-    reach = 2 * OUTLINE_WIDTH + 1
-    near = max_pool2d(inside[:, None].float(), reach, stride=1, padding=OUTLINE_WIDTH)[:, 0] > 0
-    colour = torch.tensor(OUTLINE, dtype=torch.uint8, device=images.device)
-    outside = torch.where(near[..., None], colour, darkened[images.long()])
-    return torch.where(inside[..., None], images, outside)
+    masked = images.float().mul_(DARKEN).round_().to(torch.uint8)  # round is to even, as np.rint is
+    masked[_grown(inside)] = torch.tensor(OUTLINE, dtype=torch.uint8, device=images.device)
+    return torch.where(inside[..., None], images, masked)
+
+
+def _grown(inside: torch.Tensor) -> torch.Tensor:
+    """bool [N, H, W]: `inside` and all within a Chebyshev distance of OUTLINE_WIDTH; one side after the other."""
+    for dimension in (1, 2):
+        side, grown = inside.shape[dimension], inside.clone()
+        for step in range(1, min(OUTLINE_WIDTH, side - 1) + 1):
+            grown.narrow(dimension, step, side - step).logical_or_(inside.narrow(dimension, 0, side - step))
+            grown.narrow(dimension, 0, side - step).logical_or_(inside.narrow(dimension, step, side - step))
+        inside = grown
+    return inside
