@@ -253,25 +253,26 @@ class ExemplarIndex:
         """Quantile q (0..1) of the unit's map values at the sampled positions. Raises ValueError if none are kept."""
         if self.facts.mask_threshold is not None:
             raise ValueError(f"the index of {self.facts.target} keeps no map values")
-        return float(quantile(self._counts(unit, "cells"), q, None, float(self._row(unit, "highest"))))
+        return float(quantile(self.counts(unit, "cells"), q, None, float(self._row(unit, "highest"))))
 
     def percentile(self, unit: Unit, q: float) -> float:
         """Quantile q (0..1) of the unit's activations over the images, within 1.6 %; the extremes are exact."""
         lowest, highest = float(self._row(unit, "lowest")), float(self._row(unit, "highest"))
         if q in (0, 1):
             return highest if q else lowest
-        return float(quantile(self._counts(unit, "maxima"), q, lowest, highest))
+        return float(quantile(self.counts(unit, "maxima"), q, lowest, highest))
 
     def counts(self, unit: Unit, what: Literal["cells", "maxima"]) -> np.ndarray:
         """int64 [BINS]: the histogram of map values or of activations (bins: `kernels.sketch.bin_edges`)."""
-        return self._counts(unit, what)
+        file = self._layer(unit)
+        return SparseCounts(file[f"{what}_at"], file[f"{what}_n"]).row(unit.index)
 
     def status(self, unit: Unit) -> Status:
         """ "saturated": at least half of the images drive the unit to its one highest value, and that is positive.
 
         "dead": fewer than EXEMPLARS images raise it above its floor, so there is nothing to describe.
         """
-        images = int(self._counts(unit, "maxima").sum())
+        images = int(self.counts(unit, "maxima").sum())
         highest, lowest = float(self._row(unit, "highest")), float(self._row(unit, "lowest"))
         if highest > 0 and int(self._row(unit, "highest_count")) * 2 >= images:
             return "saturated"
@@ -289,10 +290,6 @@ class ExemplarIndex:
             elif sha256_of(path) != sha256:
                 wrong.append(f"{name} is damaged: its bytes are not those that were written")
         return wrong
-
-    def _counts(self, unit: Unit, what: str) -> np.ndarray:
-        file = self._layer(unit)
-        return SparseCounts(file[f"{what}_at"], file[f"{what}_n"]).row(unit.index)
 
     def _row(self, unit: Unit, what: str) -> np.ndarray:
         return self._layer(unit)[what][unit.index]

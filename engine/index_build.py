@@ -148,10 +148,11 @@ def build_index(
     sharded = options.shard[1] > 1
     with lock(directory / ".lock", shared=sharded):
         missing = _missing_layers(directory, facts, layers)
-        parts = parts_directory(directory, facts, arithmetic_of(target, options), missing)
         if missing:
+            arithmetic = arithmetic_of(target, options)
+            parts = parts_directory(directory, facts, arithmetic, missing)
             parts.mkdir(parents=True, exist_ok=True)
-            described = _Pass(missing, facts, arithmetic_of(target, options), dataset.name, dataset.skipped)
+            described = _Pass(missing, facts, arithmetic, dataset.name, dataset.skipped)
             write_whole(parts / PASS_FILE, described.to_json())
             with lock(parts / f".shard-{options.shard[0]}-{options.shard[1]}.lock"):
                 _run_pass(target, dataset, missing, parts, options, progress)

@@ -100,7 +100,8 @@ def _write_common(
         hashes[name] = sha256_of(directory / name)
 
     def pictures() -> Iterator[tuple[int, bytes]]:
-        new = (pair for file in files for pair in read_pictures(file, winners - before.keys()))
+        coming = winners - before.keys()
+        new = (pair for file in files for pair in read_pictures(file, coming))
         waiting = sorted(before)
         for ordinal, data in new:  # by ordinal: the parts are in the order of their ranges
             while waiting and waiting[0] < ordinal:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..models.errors import UserError
+from ..models.targets import Unit
 from .dataset import Dataset, open_dataset
 from .exemplars import SAMPLES, ExemplarIndex
 from .index_build import BATCH, BuildOptions, build_index, processes
@@ -94,8 +95,6 @@ def summary(index: ExemplarIndex) -> Table:
     images = index.manifest.images
     title = f"{index.facts.target} over {index.manifest.dataset}: {images['read']} of {images['entries']} images"
     table = Table("layer", "units", "dead", "saturated", title=title)
-    from ..models.targets import Unit
-
     for layer, count in index.layers.items():
         statuses = [index.status(Unit(index.facts.target, layer, place)) for place in range(count)]
         table.add_row(layer, str(count), str(statuses.count("dead")), str(statuses.count("saturated")))
