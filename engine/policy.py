@@ -1,0 +1,105 @@
+"""What to do next on a device: the questions that the scheduler asks a policy, and the answers it takes."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from .plan import Device, ModelFacts, Place
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Items of one group that wait for a model. agents: how many callers they come from. oldest: when the first of
+    them came, on the scheduler's clock (seconds)."""
+
+    group: Hashable
+    items: int
+    agents: int
+    oldest: float
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """One model of the device.
+
+    state: where its weights are. waiting: by group, the oldest first. running: items of its batch under way (of a
+    server: of all its requests). leased: it must not be evicted. last_used: when its last batch ended (-inf: never).
+    reload: bytes that would have to be copied to load it now, beside what other loaded models share with it.
+    """
+
+    facts: ModelFacts
+    place: Place
+    state: str  # "offloaded" | "loading" | "loaded" | "offloading" | "failed"
+    waiting: tuple[Waiting, ...]
+    running: int
+    leased: bool
+    last_used: float
+    reload: int
+
+    @property
+    def items(self) -> int:
+        """Items that wait."""
+        return sum(entry.items for entry in self.waiting)
+
+    @property
+    def oldest(self) -> float:
+        """When the first waiting item came; inf if none waits."""
+        return min((entry.oldest for entry in self.waiting), default=float("inf"))
+
+    @property
+    def evictable(self) -> bool:
+        """It could be offloaded now."""
+        return self.state == "loaded" and not self.running and not self.leased and not self.place.resident
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """All that a policy may know. now: seconds on the scheduler's clock. free: bytes of the budget not in use.
+
+    running: batches under way on the device (servers' not counted). agents: callers that have asked for something and
+    not left (`Scheduler.agent`), each of which waits for an answer or works on its next question.
+    """
+
+    device: Device
+    now: float
+    free: int
+    models: Mapping[str, ModelState]
+    running: int
+    agents: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run a batch of the oldest `items` waiting items of a group. The model must be loaded and idle, a slot free, and
+    the workspace must fit into what is free (a server: the plan's concurrency must not be exceeded)."""
+
+    model: str
+    group: Hashable
+    items: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Offload the models of `evict`, then load `model`. Its weights must fit, and so must its smallest batch's
+    workspace once nothing else runs."""
+
+    model: str
+    evict: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing now. until: ask again at this time, if nothing happens before (None: only when something happens)."""
+
+    until: float | None = None
+
+
+Action = Run | Load | Wait
+
+
+class Policy(Protocol):
+    """Asked again after every event and after every action until it answers Wait."""
+
+    def decide(self, state: DeviceState) -> Action:
+        """The next action. Pure: the same state gets the same answer."""
+        ...
