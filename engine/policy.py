@@ -2,15 +2,19 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from .plan import Device, ModelFacts, Place
+
+LEASE = "lease"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Items of one group that wait for a model. agents: how many callers they come from. oldest: when the first of
-    them came, on the scheduler's clock (seconds)."""
+    """Items of one group that wait for a model. agents: how many callers they come from. oldest: when the first of them
+    came, on the scheduler's clock (seconds). Those of the group LEASE are callers that wait for a lease: the scheduler
+    grants it by itself as soon as the model is loaded.
+    """
 
     group: Hashable
     items: int
@@ -23,18 +27,18 @@ class ModelState:
     """One model of the device.
 
     state: where its weights are. waiting: by group, the oldest first. running: items of its batch under way (of a
-    server: of all its requests). leased: it must not be evicted. last_used: when its last batch ended (-inf: never).
-    reload: bytes that would have to be copied to load it now, beside what other loaded models share with it.
+    server: of all its requests). limit: items that a batch may have: the plan's, or fewer since memory ran out.
+    leased: it must not be evicted. last_used: when its last batch ended (-inf: never).
     """
 
     facts: ModelFacts
     place: Place
-    state: str  # "offloaded" | "loading" | "loaded" | "offloading" | "failed"
+    state: Literal["offloaded", "loading", "loaded", "offloading"]
     waiting: tuple[Waiting, ...]
     running: int
+    limit: int
     leased: bool
     last_used: float
-    reload: int
 
     @property
     def items(self) -> int:
@@ -47,6 +51,11 @@ class ModelState:
         return min((entry.oldest for entry in self.waiting), default=float("inf"))
 
     @property
+    def idle(self) -> bool:
+        """It could run a batch now, if a slot and the workspace are free."""
+        return self.state == "loaded" and not self.running
+
+    @property
     def evictable(self) -> bool:
         """It could be offloaded now."""
         return self.state == "loaded" and not self.running and not self.leased and not self.place.resident
@@ -56,8 +65,8 @@ class ModelState:
 class DeviceState:
     """All that a policy may know. now: seconds on the scheduler's clock. free: bytes of the budget not in use.
 
-    running: batches under way on the device (servers' not counted). agents: callers that have asked for something and
-    not left (`Scheduler.agent`), each of which waits for an answer or works on its next question.
+    running: batches under way on the device (servers' not counted). agents: callers at work (`Scheduler.agent`).
+    thinking: those of them that wait for no answer now, so that they may come with a question at any moment.
     """
 
     device: Device
@@ -66,6 +75,7 @@ class DeviceState:
     models: Mapping[str, ModelState]
     running: int
     agents: int
+    thinking: int
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """Offload the models of `evict`, then load `model`. Its weights must fit, and so must its smallest batch's
-    workspace once nothing else runs."""
+    """Offload the models of `evict`, which must be evictable, then load `model`, whose weights must then fit."""
 
     model: str
     evict: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evict:
+    """Offload these models, which must be evictable."""
+
+    models: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ class Wait:
     until: float | None = None
 
 
-Action = Run | Load | Wait
+Action = Run | Load | Evict | Wait
 
 
 class Policy(Protocol):

@@ -24,8 +24,15 @@ class Runner(Protocol):
 
     facts: ModelFacts
 
+    def keep(self, device: str) -> None:
+        """`load` follows, once others have been offloaded: what they share with this model stays on the device."""
+        ...
+
     async def load(self, device: str) -> None:
-        """Bring the weights from the host's memory to the device. Raises ModelUnavailable, or OutOfMemory."""
+        """Bring the weights from the host's memory to the device, but for what is there already.
+
+        Raises ModelUnavailable, or OutOfMemory; then nothing of it is left on the device, nor kept.
+        """
         ...
 
     async def offload(self) -> None:
