@@ -13,7 +13,7 @@ from ..models.errors import ExperimentError, UserError
 from .cost_aware import CostAware
 from .ledger import BudgetError, Ledger
 from .metrics import Metrics
-from .plan import Plan, component_bytes
+from .plan import Device, Plan, component_bytes
 from .policy import DeviceState, Evict, Load, Policy, Run
 from .queues import Call, Item, ModelEntry
 from .runners.base import ModelUnavailable, OutOfMemory, Runner
