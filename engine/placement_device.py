@@ -2,13 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-import numpy as np
-
-from .plan import Device, ModelFacts, component_bytes
+from .plan import Device, ModelFacts
 
 INF = float("inf")
 
@@ -58,7 +55,7 @@ class DeviceChoices:
         self._part_bytes = [nbytes for _, nbytes in keys]
         self._known: dict[int, tuple[Configuration, ...]] = {}
 
-    def _mask(self, holds) -> int:  # type: ignore[no-untyped-def]
+    def _mask(self, holds: Callable[[ModelFacts], bool]) -> int:
         return sum(1 << i for i, model in enumerate(self.models) if holds(model))
 
     def members(self, subset: int) -> list[int]:
@@ -95,10 +92,10 @@ class DeviceChoices:
 
     def _workspaces(self, working: Sequence[int]) -> list[int | None]:
         """Candidates for the largest workspace of a resident's batch; None where residents do not compete."""
-        if self.device.slots == 1 or len(working) < 2:
+        if self.device.slots == 1 or not working:
             return [None]
         values = {self.models[i].workspace.nbytes(batch) for i in working for batch in self.sizes[i]}
-        return list(sorted(values, reverse=True))
+        return [*sorted(values, reverse=True)]
 
     def _configure(
         self,
@@ -110,28 +107,24 @@ class DeviceChoices:
         most: int | None,
     ) -> Configuration | None:
         batches, seconds = [], []
+        stays = self.weights(residents)
         for i in range(len(self.models)):
             resident = bool(residents >> i & 1)
             if i in servers:
                 batch = servers[i] if weights[i] + held <= self.device.memory else 0
-            elif not resident and self.staying >> i & 1 or not self.allowed >> i & 1:
+            elif (not resident and self.staying >> i & 1) or not self.allowed >> i & 1:
                 batch = 0
             else:
                 beside = min(self.device.slots - 1, len(working) - resident)
-                beside_bytes = beside * most if most is not None else self._only(working, i) if beside else 0
-                room = self.device.memory - weights[i] - held - beside_bytes
+                room = self.device.memory - weights[i] - held - beside * (most or 0)
                 if resident and most is not None:
                     room = min(room, most)
                 batch = self._fitting(i, room)
             if resident and not batch:
                 return None
             batches.append(batch)
-            seconds.append(self._seconds(i, batch, 0 if resident else weights[i] - self.weights(residents)))
+            seconds.append(self._seconds(i, batch, 0 if resident else weights[i] - stays))
         return Configuration(tuple(batches), tuple(seconds))
-
-    def _only(self, working: Sequence[int], i: int) -> int:
-        """The workspace kept free beside i where one model at most can work at the same time: its smallest batch."""
-        return sum(self.models[j].workspace.nbytes(1) for j in working if j != i)
 
     def _fitting(self, i: int, room: int) -> int:
         workspace = self.models[i].workspace

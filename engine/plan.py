@@ -94,11 +94,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which model goes where. Every model of `models` has its entry in `places`."""
+    """Which model goes where. Every model of `models` has its entry in `places`.
+
+    seconds: estimate for describing one unit, of the busiest device. bound: no plan has less (`engine.placement` tells
+    of what). exact: no plan has less than `seconds`.
+    """
 
     devices: tuple[Device, ...]
     models: tuple[ModelFacts, ...]
     places: Mapping[str, Place] = field(default_factory=dict)
+    seconds: float = 0.0
+    bound: float = 0.0
+    exact: bool = False
+
+    @property
+    def gap(self) -> float:
+        """Share by which `seconds` may be above the best plan's."""
+        return 0.0 if self.exact or not self.seconds else self.seconds / self.bound - 1 if self.bound else float("inf")
 
     def facts(self, model: str) -> ModelFacts:
         """Facts of the model of that name. Raises KeyError."""
