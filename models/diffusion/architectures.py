@@ -4,11 +4,14 @@ Sources: the configuration files that are published with each checkpoint (model_
 part). `tiny` versions have the same classes and the same structure with a few hundred thousand parameters, for tests.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from .quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -316,3 +319,42 @@ def component_sizes(name: str, tiny: bool = False) -> dict[str, int]:
 def parameter_bytes(name: str, dtype: "torch.dtype", tiny: bool = False) -> dict[str, int]:
     """Bytes of each component's parameters in that dtype."""
     return {component: count * dtype.itemsize for component, count in component_sizes(name, tiny).items()}
+
+
+T5_LENGTH = {False: 512, True: 128}
+"""Tokens that the T5 encoder reads, by whether it is a tiny one."""
+
+
+def random_pipeline(
+    name: str, directory: Path, tiny: bool = False, seed: int = 0, dtype: "torch.dtype | None" = None
+) -> Path:
+    """Writes a diffusers folder of that architecture with random weights, and returns its path.
+
+    A part's weights depend on its class, configuration and `seed` alone: pipelines that have a part in common have
+    the same weights in it. dtype: float32 unless told. Raises UserError for an unknown name.
+    """
+    import diffusers
+    import torch
+
+    from . import tokenizers
+
+    with quiet():
+        plan = architecture(name)
+        parts = {}
+        for component, part in plan.parts.items():
+            facts = f"{part.cls} {sorted(part.settings(tiny).items())} {seed}"
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int.from_bytes(hashlib.sha256(facts.encode()).digest()[:4], "big"))
+                parts[component] = build_part(part, tiny).to(dtype or torch.float32).eval()
+        readers = {}
+        for argument, kind in plan.tokenizers.items():
+            if kind == "t5":
+                # T5's vocabulary comes with its weights only; random weights read letter by letter.
+                readers[argument] = tokenizers.tiny_t5_tokenizer(T5_LENGTH[tiny])
+            else:
+                readers[argument] = tokenizers.tiny_clip_tokenizer() if tiny else tokenizers.clip_tokenizer()
+        cls, config = plan.scheduler
+        scheduler = getattr(diffusers, cls)(**config)
+        pipeline = getattr(diffusers, plan.pipeline)(**parts, **readers, **plan.arguments, scheduler=scheduler)
+        pipeline.save_pretrained(directory, safe_serialization=True)
+    return directory
