@@ -49,7 +49,8 @@ class OneModel:
         if not asked or _moving(state) or not all(model.evictable for model in here):
             return Wait()
         longest = max(asked, key=lambda model: (model.items, -model.oldest, model.facts.name))
-        return Load(longest.facts.name, tuple(model.facts.name for model in here))
+        action = _advance(state, longest, here)
+        return Load(action.model, tuple(model.facts.name for model in here)) if isinstance(action, Load) else action
 
 
 def _serve_all(state: DeviceState) -> Run | None:
