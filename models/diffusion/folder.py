@@ -132,6 +132,12 @@ def _is_module(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, nn.Module)
 
 
+def _is_transformers(cls: type) -> bool:
+    from transformers import PreTrainedModel
+
+    return issubclass(cls, PreTrainedModel)
+
+
 def weight_files(part: Path) -> tuple[list[Path], str | None]:
     """A part's safetensors files, and the variant that is read of them (None: the plain ones).
 
@@ -181,6 +187,8 @@ def load_part(cls: Any, part: Path, dtype: "torch.dtype") -> "nn.Module":
     read_json(part / "config.json")
     for file in files:
         check_file(file)
+    # transformers reports shapes only where told not to raise for them; diffusers names them as it raises.
+    more = {"ignore_mismatched_sizes": True} if _is_transformers(cls) else {}
     try:
         module, report = cls.from_pretrained(
             part,
@@ -189,6 +197,7 @@ def load_part(cls: Any, part: Path, dtype: "torch.dtype") -> "nn.Module":
             dtype=dtype,
             variant=variant,
             output_loading_info=True,
+            **more,
         )
     except Exception as problem:  # the libraries raise what they like on weights of other shapes
         raise UserError(
