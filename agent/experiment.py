@@ -15,7 +15,7 @@ from .backbones.base import Backbone
 from .dialogue import messages
 from .replies import parse_reply
 from .sandbox.supervisor import Limits, Sandbox
-from .services import Services
+from .services import Services, running
 from .system import System
 from .tools import Tools, derive_seed
 from .transcript import (
@@ -187,7 +187,7 @@ async def run_units(
     gate = asyncio.Semaphore(jobs)
 
     async def one(unit: Unit) -> Transcript:
-        async with gate:
+        async with gate, services[unit.target].scheduler.agent(str(unit)):
             unit_run = UnitRun(unit, backbone, services[unit.target], settings, run, progress)
             try:
                 return await unit_run.run()
@@ -200,7 +200,7 @@ async def run_units(
                 return unit_run.transcript
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with running(services.values()), asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(unit)) for unit in units]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from ..engine.progress import advance_to, progress_bars
+from ..engine.scheduler import Scheduler
 from ..models.targets import Unit
 from .run import RunProgress
 from .transcript import Conclusion, Experiment, Failure, Start, Transcript
@@ -48,6 +49,15 @@ class TerminalProgress(RunProgress):
             self._bars.update(overall, completed=self._done)
         else:
             self._bars.update(task, completed=done, rate="experiments")
+
+    def machine(self, scheduler: Scheduler) -> None:
+        waiting = {name: count for name, count in scheduler.waiting().items() if count}
+        batches = [m for m in scheduler.metrics.models.values() if m.batches]
+        mean = sum(m.items for m in batches) / max(1, sum(sum(m.batches.values()) for m in batches))
+        words = ", ".join(f"{count} for {name}" for name, count in waiting.items()) or "nothing waits"
+        swaps = sum(model.offloads for model in scheduler.metrics.models.values())
+        task = self._task("models", 1)
+        self._bars.update(task, completed=0, rate=f"waiting: {words}; batches of {mean:.1f}; swaps {swaps}")
 
     def scoring(self, done: int, total: int) -> None:
         """Labels scored of all."""

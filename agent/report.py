@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..models.files import write_whole
 from .report_data import METHODS, MethodScore, RunData, UnitRun, load_run
+from .report_machine import DEVICE_COLUMNS, MODEL_COLUMNS
 from .report_parts import (
     Pictures,
     Turn,
@@ -172,6 +173,9 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
         "caveat": TESTBED_CAVEAT if data.config.get("world") == "testbed" else None,
         "scripted": data.config.get("backbone") == SCRIPTED,
         "units": units,
+        "machine": data.machine,
+        "model_columns": MODEL_COLUMNS,
+        "device_columns": DEVICE_COLUMNS,
         "counts": _counts(data),
         "scored": len(scored),
         "averaged": max(len(values) for values in spreads.values()),

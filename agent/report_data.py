@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import UserError
+from .report_machine import MachineTables, machine_tables
 from .transcript import (
     Conclusion,
     Experiment,
@@ -137,12 +138,13 @@ class UnitRun:
 
 @dataclass
 class RunData:
-    """config: run.json, {} when it is damaged."""
+    """config: run.json, {} when it is damaged. machine: what the scheduler counted, if that was kept."""
 
     path: Path
     config: dict[str, Any]
     units: list[UnitRun]
     problems: list[str]
+    machine: MachineTables | None = None
 
 
 def load_run(run: Path) -> RunData:
@@ -169,7 +171,18 @@ def load_run(run: Path) -> RunData:
                 unit.score = parse_score(scores[unit.name])
             except _MALFORMED as error:
                 unit.problems.append(f"its entry in scores.json cannot be read ({_reason(error)})")
-    return RunData(run, config, units, problems)
+    return RunData(run, config, units, problems, _machine(run / "metrics.json", problems))
+
+
+def _machine(path: Path, problems: list[str]) -> MachineTables | None:
+    if not path.exists():
+        return None
+    metrics = _load_object(path, problems)
+    try:
+        return machine_tables(metrics) if metrics else None
+    except _MALFORMED as error:
+        problems.append(f"{path.name} cannot be read ({_reason(error)})")
+        return None
 
 
 def _load_object(path: Path, problems: list[str]) -> dict[str, Any]:

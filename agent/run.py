@@ -5,21 +5,23 @@ import contextlib
 import fcntl
 import importlib.metadata
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..engine.assembly import assemble
 from ..engine.exemplars import ExemplarIndex, Manifest
 from ..engine.profile import Profile, cache_directory, load_profile
+from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
 from ..models.errors import UserError
 from ..models.files import write_whole
 from ..models.targets import Target, Unit, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
-from .services import Lanes, Services
+from .services import Services
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
 VERSIONED = ("torch", "numpy", "pillow", "skia-python")
@@ -38,6 +40,9 @@ class RunProgress:
 
     def unit(self, unit: Unit, transcript: Transcript) -> None:
         """A unit's transcript got a record."""
+
+    def machine(self, scheduler: Scheduler) -> None:
+        """Called every second while units run: what waits, what is loaded, how large batches are."""
 
 
 @dataclass
@@ -63,20 +68,19 @@ class Run:
 def open_services(
     targets: Sequence[str], layers: dict[str, list[str]], profile: Profile, out: Path, progress: RunProgress
 ) -> dict[str, Services]:
-    """Load each target with its exemplar index (built on first use, kept in the cache) around one image world."""
+    """Load each target with its exemplar index (built on first use, kept in the cache), and one scheduler for all.
+
+    An index that has to be built is built before the scheduler starts, with nothing else on the device.
+    """
     from ..models.testbed.describer import Describer
     from ..models.testbed.world import World
 
     world = World()
-    describer = Describer()
     images = ImageStore(out / "images")
-    lanes = Lanes()
-    services: dict[str, Services] = {}
-    for name in targets:
-        target = open_target(name, world, profile)
-        index = open_index(target, layers[name], profile, progress)
-        services[name] = Services(target, index, world, describer, images, lanes)
-    return services
+    opened = {name: open_target(name, world, profile) for name in targets}
+    indexes = {name: open_index(target, layers[name], profile, progress) for name, target in opened.items()}
+    scheduler = assemble(opened, world, Describer(), profile.jobs)
+    return {name: Services(target, indexes[name], scheduler, images) for name, target in opened.items()}
 
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
@@ -143,8 +147,37 @@ def describe(
             services[unit.target].target.check(unit)
         write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
         watch: Progress = progress.unit
-        transcripts = asyncio.run(run_units(named, experimenter, services, settings, path, jobs or chosen.jobs, watch))
+        work = run_units(named, experimenter, services, settings, path, jobs or chosen.jobs, watch)
+        transcripts = asyncio.run(_watched(work, services, progress))
+        write_metrics(path, services)
     return Run(path, named, services, transcripts, settings.seed)
+
+
+async def _watched(
+    work: Coroutine[Any, Any, list[Transcript]], services: Mapping[str, Services], progress: RunProgress
+) -> list[Transcript]:
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(1)
+            for one in services.values():
+                progress.machine(one.scheduler)
+                break  # all targets of a run share it
+
+    watcher = asyncio.create_task(look())
+    try:
+        return await work
+    finally:
+        watcher.cancel()
+
+
+def write_metrics(path: Path, services: Mapping[str, Services]) -> None:
+    """What the scheduler counted since it was made, into the run's metrics.json; a call that asked nothing of any
+    model leaves the file of an earlier one."""
+    for one in services.values():
+        report = one.scheduler.metrics.report()
+        if any(model["items"] for model in report["models"].values()):
+            write_whole(path / "metrics.json", (json.dumps(report, indent=1) + "\n").encode())
+        return  # all targets of a run share it
 
 
 def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[Unit]:

@@ -1,72 +1,108 @@
-"""What experiments call: one target with its index, an image world, a describer, the run's image store."""
+"""What experiments call: a target with its index, and the models that the scheduler runs, by what is asked of them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ..engine.exemplars import ExemplarIndex
-from ..models.targets import Target
+from ..engine.items import DatasetImage, Describe, Drawn, Edit, Mask, Measure, Purpose, Summarize, TextToImage
+from ..engine.runners.describer import DESCRIBER
+from ..engine.runners.world import WORLD
+from ..engine.scheduler import Scheduler
+from ..models.errors import ExperimentError
+from ..models.targets import Response, Target, Unit
 from .transcript import ImageStore
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
+@dataclass(frozen=True)
+class Models:
+    """Which of the scheduler's models makes pictures, edits them, draws the dataset's, and describes."""
 
-class ImageWorld(Protocol):
-    """Makes and edits images. Raises ExperimentError for what it cannot draw."""
-
-    def text2image(
-        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Literal["exploration", "evaluation"] = ...
-    ) -> list[Image.Image]:
-        """One RGB image for each (prompt, seed)."""
-        ...
-
-    def edit(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Image.Image]:
-        """One edited image for each (image, instruction)."""
-        ...
-
-    def dataset_image(self, k: int) -> Image.Image:
-        """Image k of the dataset."""
-        ...
-
-
-class ImageDescriber(Protocol):
-    """Looks at pixels and knows no hypothesis."""
-
-    def describe_text(self, image: Image.Image) -> str:
-        """One line about the highlighted region."""
-        ...
-
-    def summarize(self, images: Sequence[Image.Image]) -> str:
-        """What the highlighted regions have in common."""
-        ...
-
-
-class Lanes:
-    """Heavy work off the event loop: drawing and networks each have a lane, in which one call runs at a time.
-
-    So every result is the same whatever else is running, and drawing overlaps with computing.
-    """
-
-    def __init__(self) -> None:
-        self._locks = {"drawing": asyncio.Lock(), "network": asyncio.Lock(), "disk": asyncio.Lock()}
-
-    async def run(self, lane: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`function` in a thread, alone in its lane ("drawing", "network" or "disk")."""
-        async with self._locks[lane]:
-            return await asyncio.to_thread(function, *args, **kwargs)
+    text2image: str = WORLD
+    edit: str = WORLD
+    dataset: str = WORLD
+    describe: str = DESCRIBER
 
 
 @dataclass
 class Services:
-    """What the units of one target share. lanes: one object for all targets of a run."""
+    """What the units of one target share. The target answers through the scheduler only, under its name."""
 
     target: Target
     index: ExemplarIndex
-    world: ImageWorld
-    describer: ImageDescriber
+    scheduler: Scheduler
     images: ImageStore
-    lanes: Lanes = field(default_factory=Lanes)
+    models: Models = field(default_factory=Models)
+    _disk: threading.Lock = field(default_factory=threading.Lock)
+
+    async def text2image(
+        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
+    ) -> list[Drawn]:
+        """One picture for each (prompt, seed). Raises ExperimentError naming every prompt that cannot be drawn."""
+        items = [TextToImage(prompt, seed, purpose) for prompt, seed in zip(prompts, seeds, strict=True)]
+        return await self._ask(self.models.text2image, items, "Prompt {}")
+
+    async def edit(
+        self, images: Sequence[Image.Image], instructions: Sequence[str], seeds: Sequence[int]
+    ) -> list[Drawn]:
+        """One edited picture for each. Raises ExperimentError naming every edit that cannot be made."""
+        items = [Edit(*entry) for entry in zip(images, instructions, seeds, strict=True)]
+        return await self._ask(self.models.edit, items, "Edit {}")
+
+    async def dataset_images(self, numbers: Sequence[int]) -> list[Image.Image]:
+        """Pictures of the world's dataset."""
+        drawn = await self._ask(self.models.dataset, [DatasetImage(k) for k in numbers], "Image {}")
+        return [entry.image for entry in drawn]
+
+    async def respond(self, images: Sequence[Image.Image], unit: Unit) -> list[Response]:
+        """The unit's answers. Raises ExperimentError naming every picture that it cannot see."""
+        return await self._ask(self.target.name, [Measure(image, unit) for image in images], "Image {}")
+
+    async def masked(
+        self, images: Sequence[Image.Image], maps: Sequence[np.ndarray], threshold: float
+    ) -> list[Image.Image]:
+        """What the target sees of each, with the region above the threshold kept and outlined, the rest darkened."""
+        items = [Mask(*entry, threshold) for entry in zip(images, maps, strict=True)]
+        return await self._ask(self.target.name, items, "Image {}")
+
+    async def describe(self, images: Sequence[Image.Image]) -> list[str]:
+        """A line about the highlighted region of each."""
+        return await self._ask(self.models.describe, [Describe(image) for image in images], "Image {}")
+
+    async def summarize(self, images: Sequence[Image.Image]) -> str:
+        """What the highlighted regions have in common."""
+        (text,) = await self._ask(self.models.describe, [Summarize(images)], "The summary")
+        return str(text)
+
+    async def keep(self, images: Sequence[Image.Image]) -> list[str]:
+        """Ids of the pictures in the run's store, written off the event loop, one caller at a time."""
+        return await asyncio.to_thread(self._put, images)
+
+    def _put(self, images: Iterable[Image.Image]) -> list[str]:
+        with self._disk:
+            return [self.images.put(image) for image in images]
+
+    async def _ask(self, model: str, items: Sequence[Any], name: str) -> list[Any]:
+        results = await self.scheduler.submit(model, items)
+        failed = [(place, result) for place, result in enumerate(results, 1) if isinstance(result, BaseException)]
+        for _, error in failed:
+            if not isinstance(error, ExperimentError):
+                raise error
+        if failed:
+            raise ExperimentError("\n".join(f"{name.format(place)}: {error}" for place, error in failed))
+        return results
+
+
+@contextlib.asynccontextmanager
+async def running(services: Iterable[Services]) -> AsyncIterator[None]:
+    """Start the schedulers of these services, each once, and stop them afterwards."""
+    async with contextlib.AsyncExitStack() as stack:
+        for scheduler in {id(one.scheduler): one.scheduler for one in services}.values():
+            await stack.enter_async_context(scheduler)
+        yield

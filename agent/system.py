@@ -1,15 +1,9 @@
 """The `system` of an experiment: the unit under study, callable on images."""
 
-from collections.abc import Sequence
-
-import numpy as np
-import torch
 from PIL import Image
 
-from ..engine.targets import NetworkTarget
-from ..kernels.mask import mask_batch
 from ..models.errors import ExperimentError
-from ..models.targets import Response, Target, Unit
+from ..models.targets import Unit
 from .services import Services
 
 
@@ -33,34 +27,14 @@ class System:
             activations, masked_images = system.neuron(images)
         """
         checked = check_images(images)
-        return await self._services.lanes.run("network", self._measure, checked)
-
-    def _measure(self, images: Sequence[Image.Image]) -> tuple[list[float], list[Image.Image]]:
-        threshold = self._services.index.threshold(self._unit)
-        responses = self._services.target.respond(images, self._unit)
-        return [float(response.value) for response in responses], masked(
-            self._services.target, images, responses, threshold
+        if not checked:
+            return [], []
+        services = self._services
+        responses = await services.respond(checked, self._unit)
+        shown = await services.masked(
+            checked, [response.map for response in responses], services.index.threshold(self._unit)
         )
-
-
-def masked(
-    target: Target, images: Sequence[Image.Image], responses: Sequence[Response], threshold: float
-) -> list[Image.Image]:
-    """What the target sees of each image, with the region above threshold kept and outlined, the rest darkened."""
-    return masked_by_maps(target, images, [response.map for response in responses], threshold)
-
-
-def masked_by_maps(
-    target: Target, images: Sequence[Image.Image], maps: Sequence[np.ndarray], threshold: float
-) -> list[Image.Image]:
-    """`masked` with activation maps, float32 [h, w], that are known already; on the target's device if it has one."""
-    if not images:
-        return []
-    device = target.device if isinstance(target, NetworkTarget) else torch.device("cpu")
-    views = np.stack([np.asarray(target.view(image)) for image in images])
-    pixels, stacked = torch.from_numpy(views).to(device), torch.from_numpy(np.stack(maps)).to(device)
-    thresholds = torch.full((len(images),), threshold, dtype=torch.float32, device=device)
-    return [Image.fromarray(picture) for picture in mask_batch(pixels, stacked, thresholds).cpu().numpy()]
+        return [float(response.value) for response in responses], shown
 
 
 def check_images(images: object, name: str = "images") -> list[Image.Image]:

@@ -2,10 +2,12 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from PIL import Image
 
+from ..engine.items import Drawn
 from ..models.errors import ExperimentError
 from ..models.targets import Unit
 from .exemplars import exemplar_images, masked_exemplars
@@ -32,7 +34,7 @@ class Tools:
         self._services = services
         self._unit = unit
         self._seed = seed
-        self._made = 0
+        self._made: Counter[str] = Counter()
         self.threshold = activation_threshold
         self.logged: list[LogEntry] = []
 
@@ -53,8 +55,8 @@ class Tools:
         found = services.index.entries(self._unit)
         if not found:
             raise ExperimentError("No image of the dataset activates this unit: it has no exemplars.")
-        images = await services.lanes.run("drawing", exemplar_images, services, found)
-        shown = await services.lanes.run("network", masked_exemplars, services, self._unit, found, images)
+        images = await exemplar_images(services, found)
+        shown = await masked_exemplars(services, self._unit, found, images)
         activations = [exemplar.value for exemplar in found]
         self.threshold = sum(activations) / len(activations)
         return activations, shown
@@ -105,7 +107,8 @@ class Tools:
         else:
             images = check_images(originals, "prompts")
             names = [f"image {i + 1}" for i in range(count)]
-        edited = await self._services.lanes.run("drawing", self._services.world.edit, images, instructions)
+        seeds = self._seeds(count, "edit")
+        edited = self._noted(await self._services.edit(images, instructions, seeds), "Edit")
         pairs = [picture for pair in zip(images, edited, strict=True) for picture in pair]
         titles = [
             title for name, edit in zip(names, instructions, strict=True) for title in (name, f"{name} -> {edit}")
@@ -120,9 +123,7 @@ class Tools:
         """
         checked, names = check_images(images), _check_texts(titles, "titles", allow_empty=True)
         _same_length(images=checked, titles=names)
-        lines = await self._services.lanes.run(
-            "network", lambda: [self._services.describer.describe_text(i) for i in checked]
-        )
+        lines = await self._services.describe(checked)
         return "\n".join(f"{name}: {line}" for name, line in zip(names, lines, strict=True))
 
     async def summarize_images(self, images: list[Image.Image]) -> str:
@@ -130,7 +131,7 @@ class Tools:
         checked = check_images(images)
         if not checked:
             raise ExperimentError("summarize_images got no images.")
-        return await self._services.lanes.run("network", self._services.describer.summarize, checked)
+        return await self._services.summarize(checked)
 
     async def log_experiment(
         self, activations: list[float], images: list[Image.Image], titles: list[str], text: str | list[str] = ""
@@ -165,21 +166,27 @@ class Tools:
         await self._append([], images, [f"image {i + 1}" for i in range(len(images))], "\n".join(words))
 
     async def _append(self, numbers: list[float], images: list[Image.Image], titles: list[str], text: str) -> None:
-        store = self._services.images
-        ids = await self._services.lanes.run("disk", lambda: [store.put(image) for image in images])
+        ids = await self._services.keep(images)
         self.logged.append(LogEntry([significant(number) for number in numbers], ids, titles, text))
 
     async def _draw(self, prompts: list[str]) -> list[Image.Image]:
         seeds = self._seeds(len(prompts))
-        return await self._services.lanes.run("drawing", self._services.world.text2image, prompts, seeds)
+        return self._noted(await self._services.text2image(prompts, seeds), "Prompt")
 
-    def _seeds(self, count: int) -> list[int]:
+    def _noted(self, drawn: Sequence[Drawn], name: str) -> list[Image.Image]:
+        """The pictures; what has to be told about them goes into the log."""
+        notes = [f"{name} {place}: {entry.note}" for place, entry in enumerate(drawn, 1) if entry.note]
+        if notes:
+            self.logged.append(LogEntry([], [], [], "\n".join(notes)))
+        return [entry.image for entry in drawn]
+
+    def _seeds(self, count: int, purpose: str = "image") -> list[int]:
         """The next seeds of this experiment's stream: 31-bit, the same whenever the experiment is run again."""
         if count > MAX_IMAGES:
             raise ExperimentError(f"One call makes at most {MAX_IMAGES} images, not {count}: split it.")
-        numbers = range(self._made, self._made + count)
-        self._made += count
-        return [derive_seed(f"{self._seed}/image/{number}") for number in numbers]
+        first = self._made[purpose]
+        self._made[purpose] += count
+        return [derive_seed(f"{self._seed}/{purpose}/{number}") for number in range(first, first + count)]
 
 
 def derive_seed(stream: str) -> int:

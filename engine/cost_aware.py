@@ -1,4 +1,4 @@
-"""The scheduler's policy: full batches first, swaps only when they pay, nobody waits for ever (docs/scheduler.md)."""
+"""The scheduler's policy: work that is loaded first, swaps last, and nobody waits for ever (docs/scheduler.md)."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,65 +7,54 @@ from .plan import Component, component_bytes
 from .policy import LEASE, Action, DeviceState, Evict, Load, ModelState, Run, Wait, Waiting
 
 MAX_AGE = 60.0
-"""Seconds after which a waiting item goes before all others, whatever the swap costs."""
-PATIENCE = 2.0
-"""A swap is made once the agents that wait for it have together waited this many times as long as it takes."""
+"""Seconds after which a waiting item goes before all others, whatever the swap costs …"""
+BACKLOG = 2.0
+"""… but not before so many times what all that waits takes: else, with more work than that, age alone would decide."""
+LINGER = 0.6
+"""Seconds that a swap waits for agents who may come with work for what is loaded: between two calls of an experiment
+lie the sandbox and the agent's own code, which take less."""
+GATHERED = 0.9
+"""Share of the agents at a server or waiting that must wait before a server that sleeps is swapped: it is the largest
+model by far, so that all should have what they need of one side before the other side gets the memory."""
+WAITED_FOR = 10.0
+"""How much dearer a victim is for which something waits."""
 EXACT_VICTIMS = 10
 """Up to so many candidates all sets of victims are compared; of more, the cheapest are taken in turn."""
 
 
 @dataclass(frozen=True)
 class CostAware:
-    """Decides by what waits, what is loaded and what a swap costs. Stateless; see docs/scheduler.md for why.
+    """Decides by what waits, what is loaded and what a swap costs. Stateless; docs/scheduler.md says why.
 
-    max_age: seconds. patience: see PATIENCE.
+    max_age, backlog, linger, gathered: see the constants of these names.
     """
 
     max_age: float = MAX_AGE
-    patience: float = PATIENCE
+    backlog: float = BACKLOG
+    linger: float = LINGER
+    gathered: float = GATHERED
 
     def decide(self, state: DeviceState) -> Action:
-        """In this order: servers' requests; what has become too old; batches of loaded models; loads and swaps."""
+        """In this order: servers' requests; what has become too old; batches of loaded models; loads; swaps."""
         models = list(state.models.values())
-        urgent = self._urgent(state, models)
+        too_old = max(self.max_age, self.backlog * _seconds_waiting(state))
+        urgent = _oldest([m for m in models if m.items and state.now - m.oldest >= too_old and not _at_work(m)])
         for model in models:
             if model.facts.kind == "server" and (urgent is None or urgent is model or model.place.resident):
                 run = _serve(model)
                 if run is not None:
                     return run
         if urgent is not None:
-            action = self._urge(state, urgent)
+            action = _urge(state, urgent)
             if action is not None:
                 return action
-        timers: list[float] = [model.oldest + self.max_age for model in models if model.items]
-        if urgent is None:
-            run = self._best_batch(state, models, timers)
-            if run is not None:
-                return run
-            load = self._best_load(state, models, timers)
-            if load is not None:
-                return load
-        later = [time for time in timers if time > state.now]
-        return Wait(min(later, default=None))
+            if state.running or _moving(state) or any(model.running for model in models):
+                return Wait()  # nothing new starts, so that what is in its way comes to an end
+        timers = [model.oldest + too_old for model in models if model.items]
+        action = self._batch(state, models, timers) or self._load(state, models, timers)
+        return action or Wait(min((time for time in timers if time > state.now), default=None))
 
-    def _urgent(self, state: DeviceState, models: list[ModelState]) -> ModelState | None:
-        """The model with the oldest item, if that is too old and can be helped."""
-        old = [m for m in models if m.items and state.now - m.oldest >= self.max_age and not _at_work(m)]
-        return min(old, key=lambda model: model.oldest, default=None)
-
-    def _urge(self, state: DeviceState, urgent: ModelState) -> Action | None:
-        """Run or load the urgent model, with whatever evictions that takes; None while others have to end first."""
-        if urgent.state == "loaded":
-            entry = next((entry for entry in urgent.waiting if entry.group != LEASE), None)
-            if entry is None or urgent.facts.kind == "server" or state.running >= state.device.slots:
-                return None
-            return _run_or_make_room(state, urgent, entry)
-        if urgent.state != "offloaded" or _moving(state):
-            return None
-        victims = _victims(state, urgent)
-        return Load(urgent.facts.name, victims) if victims is not None else None
-
-    def _best_batch(self, state: DeviceState, models: list[ModelState], timers: list[float]) -> Action | None:
+    def _batch(self, state: DeviceState, models: list[ModelState], timers: list[float]) -> Action | None:
         """The batch that helps most agents a second, among loaded models; a short one waits briefly for company."""
         if state.running >= state.device.slots:
             return None
@@ -78,9 +67,10 @@ class CostAware:
                 if entry.group == LEASE:
                     continue
                 items = min(entry.items, model.limit)
-                linger = entry.oldest + model.facts.duration.fixed
-                if items < model.limit and state.thinking and state.now < linger and not state.running:
-                    timers.append(linger)
+                # Two batches cost the fixed part twice: waiting pays up to that long.
+                full = entry.oldest + model.facts.duration.fixed
+                if items < model.limit and state.thinking and state.now < full and not state.running:
+                    timers.append(full)
                     continue
                 rate = min(entry.agents, items) / max(model.facts.duration.seconds(items), 1e-9)
                 key = (-rate, entry.oldest, model.facts.name)
@@ -90,30 +80,71 @@ class CostAware:
                         best, action = key, candidate
         return action
 
-    def _best_load(self, state: DeviceState, models: list[ModelState], timers: list[float]) -> Action | None:
-        """Load what fits beside the others at once; swap when the wait has paid for it, or nobody else can come."""
+    def _load(self, state: DeviceState, models: list[ModelState], timers: list[float]) -> Action | None:
+        """Load what fits beside the others at once; swap when nothing loaded can run and nobody is about to come."""
         if _moving(state):
             return None
-        best: tuple[float, float, str] | None = None
-        action: Action | None = None
-        for model in models:
-            if model.state != "offloaded" or not model.waiting:
-                continue
-            victims = _victims(state, model, spare_waiting=True)
-            if victims is None:
-                continue
-            swapped = [state.models[name] for name in victims]
-            seconds = (_missing(state, model) + sum(m.facts.nbytes for m in swapped)) / state.device.link
-            agents = sum(entry.agents for entry in model.waiting)
-            if victims and (state.thinking or state.running):
-                waited = sum(entry.agents * (state.now - entry.oldest) for entry in model.waiting)
-                if waited < self.patience * seconds:
-                    timers.append(state.now + (self.patience * seconds - waited) / agents)
-                    continue
-            key = (-agents / max(seconds, 1e-9), model.oldest, model.facts.name)
-            if best is None or key < best:
-                best, action = key, Load(model.facts.name, victims)
-        return action
+        wanted = [model for model in models if model.state == "offloaded" and model.waiting]
+        found = [(model, victims) for model in wanted if (victims := _victims(state, model)) is not None]
+        free = [(model, victims) for model, victims in found if not victims]
+        if not free:
+            if not found or state.running or not self._gathered(models):
+                return None
+            settled = max(model.last_used for model in models) + self.linger
+            if state.thinking and state.now < settled:
+                timers.append(settled)
+                return None
+        model, victims = min(free or found, key=lambda pair: _load_order(state, *pair))
+        return Load(model.facts.name, victims)
+
+    def _gathered(self, models: list[ModelState]) -> bool:
+        """Of a server that sleeps and is awake, so few requests are left that the others should have the memory."""
+        if all(model.facts.kind != "server" or model.place.resident for model in models):
+            return True
+        served = sum(model.running for model in models if model.facts.kind == "server")
+        waiting = sum(entry.agents for model in models for entry in model.waiting)
+        return waiting >= self.gathered * (served + waiting)
+
+
+def _oldest(models: list[ModelState]) -> ModelState | None:
+    return min(models, key=lambda model: model.oldest, default=None)
+
+
+def _seconds_waiting(state: DeviceState) -> float:
+    """What all that waits takes: batches of the limit's size, and a load of each model that is not there."""
+    total = 0.0
+    for model in state.models.values():
+        if model.items:
+            size = model.limit if model.facts.kind == "batch" else model.place.batch
+            batches = -(-model.items // size)
+            share = model.facts.duration.per_item * model.items
+            total += batches * model.facts.duration.fixed + (share if model.facts.kind == "batch" else share / size)
+            if model.state == "offloaded":
+                total += model.facts.nbytes / state.device.link
+    return total
+
+
+def _urge(state: DeviceState, urgent: ModelState) -> Action | None:
+    """Run or load the urgent model, with whatever evictions that takes; None while others have to end first."""
+    if urgent.state == "loaded":
+        entry = next((entry for entry in urgent.waiting if entry.group != LEASE), None)
+        if entry is None or urgent.facts.kind == "server" or state.running >= state.device.slots:
+            return None
+        return _run_or_make_room(state, urgent, entry)
+    if urgent.state != "offloaded" or _moving(state):
+        return None
+    victims = _victims(state, urgent)
+    return Load(urgent.facts.name, victims) if victims is not None else None
+
+
+def _load_order(state: DeviceState, model: ModelState, victims: tuple[str, ...]) -> tuple[float, float, str]:
+    """First the model that helps most agents for the seconds of its swap and of all that waits for it."""
+    size = model.limit if model.facts.kind == "batch" else model.place.batch
+    batches = -(-model.items // size)
+    seconds = batches * model.facts.duration.fixed + model.facts.duration.per_item * min(model.items, size)
+    swapped = sum(state.models[name].facts.nbytes for name in victims)
+    seconds += (_missing(state, model) + swapped) / state.device.link
+    return -sum(entry.agents for entry in model.waiting) / max(seconds, 1e-9), model.oldest, model.facts.name
 
 
 def _serve(model: ModelState) -> Action | None:
@@ -152,12 +183,9 @@ def _evictable(state: DeviceState) -> list[ModelState]:
     return [model for model in state.models.values() if model.evictable]
 
 
-def _victims(state: DeviceState, model: ModelState, spare_waiting: bool = False) -> tuple[str, ...] | None:
-    """Whom to evict so that the model and the workspace of one item fit: () if it fits as it is, None if it cannot.
-
-    spare_waiting: models for which something waits are no victims.
-    """
-    candidates = [m for m in _evictable(state) if m is not model and not (spare_waiting and m.waiting)]
+def _victims(state: DeviceState, model: ModelState) -> tuple[str, ...] | None:
+    """Whom to evict so that the model and the workspace of one item fit: () if it fits as it is, None if it cannot."""
+    candidates = [candidate for candidate in _evictable(state) if candidate is not model]
     need = _missing(state, model) + model.facts.held(model.place.batch) - model.facts.nbytes
     if model.facts.kind == "batch":
         need += model.facts.workspace.nbytes(1)
@@ -194,10 +222,9 @@ def _cheapest(
 
 
 def _regret(state: DeviceState, model: ModelState) -> float:
-    """What an eviction is likely to cost: the seconds to load it again, less the longer nobody has used it."""
-    seconds = model.facts.nbytes / state.device.link
-    idle = state.now - model.last_used
-    return seconds * (2.0 if model.waiting else 1.0 / (1.0 + idle / MAX_AGE))
+    """What an eviction is likely to cost: seconds to load the model again, times how often a unit's agent calls it."""
+    calls = model.facts.items_per_unit / max(model.facts.items_per_call, 1e-9)
+    return model.facts.nbytes / state.device.link * (WAITED_FOR if model.waiting else 1.0) * calls
 
 
 def _freed(state: DeviceState, victims: tuple[ModelState, ...], wanted: tuple[Component, ...]) -> int:

@@ -85,7 +85,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Place:
-    """A model's place. resident: it stays loaded; else it is loaded when it is needed. batch: items of its batches."""
+    """A model's place. batch: items of its batches.
+
+    resident: it stays loaded (a server always; another model unless an eviction saves more copies than it costs); else
+    it is loaded when it is needed.
+    """
 
     device: str
     resident: bool

@@ -57,8 +57,9 @@ class ModelState:
 
     @property
     def evictable(self) -> bool:
-        """It could be offloaded now."""
-        return self.state == "loaded" and not self.running and not self.leased and not self.place.resident
+        """It could be offloaded now. Servers that the plan keeps resident stay."""
+        stays = self.place.resident and self.facts.kind == "server"
+        return self.state == "loaded" and not self.running and not self.leased and not stays
 
 
 @dataclass(frozen=True)

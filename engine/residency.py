@@ -94,6 +94,18 @@ class WeightStore:
         host = tensor.detach().to("cpu")
         return host.pin_memory() if self._pin else host
 
+    def keep(self, model: str, device: str | torch.device) -> None:
+        """What is on the device already of the model's weights stays there until it is loaded, whoever lets go of it.
+
+        Raises KeyError for an unknown model.
+        """
+        place = torch.device(device)
+        with self._lock:
+            for part in self._models[model]:
+                copy = self._copies.get((part.key, place))
+                if copy is not None:
+                    copy.users.add(model)
+
     def load(self, model: str, device: str | torch.device) -> int:
         """Brings the model's weights to the device; returns the bytes copied (0 for what was there already).
 
@@ -122,6 +134,7 @@ class WeightStore:
             except BaseException:
                 for which in made:
                     del self._copies[which]
+                self._let_go(model, place)
                 raise
             for part in parts:
                 self._copies[part.key, place].users.add(model)
@@ -152,19 +165,25 @@ class WeightStore:
             place = self._at.pop(model, None)
             if place is None:
                 return 0
-            freed = 0
             for part in parts:
                 self._empty(part)
-            for key in {part.key for part in parts}:
-                copy = self._copies[key, place]
-                copy.users.discard(model)
-                if not copy.users:
-                    freed += _nbytes(copy.tensors)
-                    del self._copies[key, place]
+            freed = self._let_go(model, place)
             if place.type == "cuda":
                 # To the driver, so that what other processes and the budget's check see is what is in use.
                 torch.cuda.empty_cache()
             return freed
+
+    def _let_go(self, model: str, place: torch.device) -> int:
+        """Drops copies that nobody else uses; returns their bytes."""
+        freed = 0
+        for key in {part.key for part in self._models[model]}:
+            copy = self._copies.get((key, place))
+            if copy is not None:
+                copy.users.discard(model)
+                if not copy.users:
+                    freed += _nbytes(copy.tensors)
+                    del self._copies[key, place]
+        return freed
 
     def remove(self, model: str) -> None:
         """Forgets the model, and the host's copies that no other one uses. Raises KeyError for an unknown one."""

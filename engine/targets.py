@@ -131,16 +131,25 @@ class NetworkTarget:
 
     def respond(self, images: Sequence[Image.Image], unit: Unit) -> list[Response]:
         """One answer a picture; bits as in `maps`. Raises UserError for a unit that the network lacks."""
-        self.check(unit)
-        spec = self.network.layer(unit.layer)
+        return self.respond_each(images, [unit] * len(images))
+
+    def respond_each(self, images: Sequence[Image.Image], units: Sequence[Unit]) -> list[Response]:
+        """The answer of each picture's own unit, all of one layer, so that many units share a forward; as `respond`."""
+        for unit in set(units):
+            self.check(unit)
+        (layer,) = {unit.layer for unit in units} or {""}
+        if not images:
+            raise ValueError("no images given")
+        spec = self.network.layer(layer)
+        indices = torch.tensor([unit.index for unit in units])
         found: list[np.ndarray] = []
         for pixels, count in self._batches(images):
 
             def keep(_layer: str, output: torch.Tensor, count: int = count) -> None:
-                maps = gather_maps(output, spec, torch.arange(count), torch.full((count,), unit.index))
-                found.extend(maps.cpu().numpy())
+                own = indices[len(found) : len(found) + count]
+                found.extend(gather_maps(output, spec, torch.arange(count), own).cpu().numpy())
 
-            self.forward(pixels, [unit.layer], keep)
+            self.forward(pixels, [layer], keep)
         return [Response(float(np.fmax.reduce(values, axis=None)), values) for values in found]
 
     def _batches(self, images: Sequence[Image.Image]) -> Iterator[tuple[torch.Tensor, int]]:

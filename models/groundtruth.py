@@ -59,7 +59,7 @@ class GroundTruthTarget:
 
     def respond(self, images: Sequence[Image.Image], unit: Unit) -> list[Response]:
         """One answer a picture. Raises ExperimentError for a picture that the world did not make."""
-        return [self.respond_scene(*self._lookup(image, place), unit) for place, image in enumerate(images)]
+        return [self.respond_scene(*self._lookup(image), unit) for image in images]
 
     def maps(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
         """float32 [B, C, 224, 224] for each layer, 200 KB a picture and neuron: prefer `maxima` or `respond`."""
@@ -97,18 +97,18 @@ class GroundTruthTarget:
     ) -> Iterator[tuple[str, int, int, tuple[float, np.ndarray | None]]]:
         """(layer, picture, index, answer) of the neurons that may fire; the masks of a picture are made once."""
         for place, image in enumerate(images):
-            scene, rendering = self._lookup(image, place)
+            scene, rendering = self._lookup(image)
             mask_of = lru_cache(maxsize=None)(lambda concept, s=scene, r=rendering: concept_mask(s, r, concept))
             for layer in layers:
                 for index, neuron in enumerate(self.neurons[layer]):
                     if neuron.may_fire(scene):
                         yield layer, place, index, neuron.respond(mask_of)
 
-    def _lookup(self, image: Image.Image, place: int) -> tuple[Scene, Rendering]:
+    def _lookup(self, image: Image.Image) -> tuple[Scene, Rendering]:
         known = self._registry.rendering_of(image)
         if known is None:
             raise ExperimentError(
-                f"images[{place}] cannot be seen by this neuron: it is a synthetic unit that only sees pictures made "
+                "the picture cannot be seen by this neuron, which is a synthetic unit that only sees pictures made "
                 "by the tools (dataset exemplars, text2image, edit_images), unmodified. If it is a masked image, pass "
                 "the original picture; if you cropped, resized or painted it, use edit_images instead."
             )

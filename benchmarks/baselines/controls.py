@@ -11,17 +11,17 @@ from ...agent.services import Services
 from ...models.targets import Unit
 
 
-def exemplar_only_label(services: Services, unit: Unit) -> str:
+async def exemplar_only_label(services: Services, unit: Unit) -> str:
     """The label that the descriptions of the unit's 15 masked exemplars support best, without any experiment.
 
     It reads the exemplars exactly as the scripted experimenter does (same describer, same hypotheses, same prices),
     so that a difference to the agent is what experiments add.
     """
     found = services.index.entries(unit)
-    shown = masked_exemplars(services, unit, found, exemplar_images(services, found))
+    shown = await masked_exemplars(services, unit, found, await exemplar_images(services, found))
     evidence = Evidence()
-    for exemplar, image in zip(found, shown, strict=True):
-        region, _, rest = services.describer.describe_text(image).partition("darkened:")
+    for exemplar, line in zip(found, await services.describe(shown), strict=True):
+        region, _, rest = line.partition("darkened:")
         evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), exemplar.value))
     if not evidence.exemplars:
         return "no visual concept found"

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from ...agent.report import build_report
 from ...models.files import write_whole
 
 POLL_S = 0.02
@@ -249,9 +250,14 @@ def kill_until_done(
 
 
 def compare(reference: Path, run: Path) -> list[str]:
-    """What differs between two runs' directories, the report's page included."""
+    """What differs between two runs' directories, the report's page included, but for what the scheduler measured."""
     found = []
-    names = [{str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()} for base in (reference, run)]
+    bases = (reference, run)
+    for base in bases:
+        if (base / "report.html").exists():
+            (base / "metrics.json").unlink(missing_ok=True)
+            build_report(base)
+    names = [{str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()} for base in bases]
     found += [f"{name} is only in one of them" for name in sorted(names[0] ^ names[1])]
     for name in sorted(names[0] & names[1]):
         if (reference / name).read_bytes() != (run / name).read_bytes():

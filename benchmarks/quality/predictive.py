@@ -76,7 +76,7 @@ def _positive(designer: Designer, hypothesis: Hypothesis, number: int) -> Settin
     return designer.positive(hypothesis)
 
 
-def score_label(services: Services, unit: Unit, label: str, seed: int) -> dict[str, object]:
+async def score_label(services: Services, unit: Unit, label: str, seed: int) -> dict[str, object]:
     """The entry of scores.json for one label of one unit.
 
     Values are activations of the unit. `interval`: 95 % bootstrap interval of the difference of means. `over_p95`
@@ -85,12 +85,12 @@ def score_label(services: Services, unit: Unit, label: str, seed: int) -> dict[s
     prompts = write_prompts(label, derive_seed(f"{seed}/{unit}/{label}/prompts"))
     texts = prompts.positive + prompts.neutral
     seeds = [derive_seed(f"{seed}/{unit}/{label}/image/{i}") for i in range(len(texts))]
-    images = services.world.text2image(texts, seeds, purpose="evaluation")
-    values = [float(response.value) for response in services.target.respond(images, unit)]
+    images = [drawn.image for drawn in await services.text2image(texts, seeds, purpose="evaluation")]
+    values = [float(response.value) for response in await services.respond(images, unit)]
     positive, neutral = values[:PROMPTS], values[PROMPTS:]
     difference = float(np.mean(positive) - np.mean(neutral))
     p50, p95 = services.index.percentile(unit, 0.5), services.index.percentile(unit, 0.95)
-    ids = [services.images.put(image) for image in images]
+    ids = await services.keep(images)
     return {
         "label": label,
         "drawable": prompts.drawable,

@@ -1,12 +1,14 @@
 """Scores of a run: the agent's labels beside the exemplar-only and the random label, and the truth where known."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...agent.run import Run
-from ...agent.services import Services
+from ...agent.services import Services, running
+from ...engine.scheduler import Scheduler
 from ...models.errors import UserError
 from ...models.files import write_whole
 from ...models.groundtruth import GroundTruthTarget, same_truth
@@ -14,6 +16,8 @@ from ...models.targets import Unit
 from ..baselines.controls import exemplar_only_label, random_label
 from .predictive import score_label
 
+AT_ONCE = 4
+"""Units that are scored at the same time, so that their pictures share batches."""
 METHODS = ("agent", "exemplar-only", "random")
 
 
@@ -22,19 +26,43 @@ def score_run(run: Run, progress: Callable[[int, int], None] = lambda done, tota
 
     Returns the content of scores.json (docs/design.md).
     """
+    return asyncio.run(_score_run(run, progress))
+
+
+async def _score_run(run: Run, progress: Callable[[int, int], None]) -> dict[str, Any]:
     path = run.path / "scores.json"
     scores = _read(path) if path.exists() else {}
-    labels = run.labels
+    labels = {name: " OR ".join(found) for name, found in run.labels.items()}
     units = [unit for unit in run.units if str(unit) in labels]
-    for done, unit in enumerate(units):
-        progress(done, len(units))
-        label = " OR ".join(labels[str(unit)])
-        old = scores.get(str(unit))
-        if old is None or old["methods"]["agent"]["label"] != label:
-            scores[str(unit)] = score_unit(run.services[unit.target], unit, label, run.seed)
-            write_whole(path, (json.dumps(scores, indent=1) + "\n").encode())
-    progress(len(units), len(units))
-    return scores
+    missing = [
+        unit
+        for unit in units
+        if str(unit) not in scores or scores[str(unit)]["methods"]["agent"]["label"] != labels[str(unit)]
+    ]
+    done: list[Unit] = []
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def score(unit: Unit, scheduler: Scheduler) -> None:
+        async with gate, scheduler.agent(f"score/{unit}"):
+            scores[str(unit)] = await score_unit(run.services[unit.target], unit, labels[str(unit)], run.seed)
+        done.append(unit)
+        write_whole(path, (json.dumps(_in_order(scores, units), indent=1) + "\n").encode())
+        progress(len(units) - len(missing) + len(done), len(units))
+
+    progress(len(units) - len(missing), len(units))
+    try:
+        async with running(run.services.values()), asyncio.TaskGroup() as group:
+            for unit in missing:
+                group.create_task(score(unit, run.services[unit.target].scheduler))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return _in_order(scores, units)
+
+
+def _in_order(scores: dict[str, Any], units: Sequence[Unit]) -> dict[str, Any]:
+    """Entries of other calls first, as they were; then the units', in their order, whoever was done first."""
+    own = [str(unit) for unit in units if str(unit) in scores]
+    return {name: entry for name, entry in scores.items() if name not in own} | {name: scores[name] for name in own}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -48,12 +76,14 @@ def _read(path: Path) -> dict[str, Any]:
     return scores
 
 
-def score_unit(services: Services, unit: Unit, label: str, seed: int) -> dict[str, Any]:
+async def score_unit(services: Services, unit: Unit, label: str, seed: int) -> dict[str, Any]:
     """One unit's entry of scores.json."""
-    labels = {"agent": label, "exemplar-only": exemplar_only_label(services, unit), "random": random_label(unit, seed)}
+    exemplar_only = await exemplar_only_label(services, unit)
+    labels = {"agent": label, "exemplar-only": exemplar_only, "random": random_label(unit, seed)}
     truth = None
     if isinstance(services.target, GroundTruthTarget):
         truth = services.target.neuron(unit)
+    scored = await asyncio.gather(*(score_label(services, unit, labels[name], seed) for name in METHODS))
     found = {name: same_truth(text, truth) if truth else None for name, text in labels.items()}
     return {
         "truth": truth.truth if truth else None,
@@ -62,5 +92,5 @@ def score_unit(services: Services, unit: Unit, label: str, seed: int) -> dict[st
         "status": services.index.status(unit),
         "p50": services.index.percentile(unit, 0.5),
         "p95": services.index.percentile(unit, 0.95),
-        "methods": {name: score_label(services, unit, labels[name], seed) for name in METHODS},
+        "methods": dict(zip(METHODS, scored, strict=True)),
     }

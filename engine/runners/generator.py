@@ -70,10 +70,16 @@ class GeneratorRunner:
             )
         self._generator.batch = batch
 
+    def keep(self, device: str) -> None:
+        """See Runner.keep."""
+        self._store.keep(self.facts.name, self._place(device))
+
+    def _place(self, device: str) -> str:
+        return self._devices[device] if self._devices is not None else device
+
     async def load(self, device: str) -> None:
         """See Runner.load."""
-        place = self._devices[device] if self._devices is not None else device
-        await asyncio.to_thread(self._load, place)
+        await asyncio.to_thread(self._load, self._place(device))
 
     def _load(self, place: str) -> None:
         with self._lock:

@@ -44,7 +44,8 @@ class FrozenNet:
     """EfficientNet-Lite0 without its crop: takes pictures of any size. Raises UserError if its weights are missing."""
 
     def __init__(self) -> None:
-        self._chain = load_module().chain()
+        self.module = load_module()
+        self._chain = self.module.chain()
 
     def maps(self, image: np.ndarray, layers: Sequence[str]) -> dict[str, torch.Tensor]:
         """float32 [C, h, w] of each layer, for one picture uint8 [H, W, 3]. One thread: same picture, same bits."""

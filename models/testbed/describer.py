@@ -27,6 +27,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from scipy.ndimage import distance_transform_edt, label
 
+from ..diffusion.components import weights_bytes
 from ..threads import one_thread
 from .dense import BACKGROUND_CELL, BACKGROUND_NAMES, CELL, GRID, SURFACE_CELL, DenseHead, FrozenNet, look
 from .masked_view import recover
@@ -159,6 +160,11 @@ class Describer:
     def __init__(self, weights: Path = WEIGHTS) -> None:
         self._net = FrozenNet()
         self._dense, self._naming = load_heads(weights)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its weights."""
+        return sum(weights_bytes(module) for module in (self._net.module, self._dense, self._naming))
 
     def see(self, image: np.ndarray) -> Sight:
         """What a whole picture, uint8 [224, 224, 3], shows."""

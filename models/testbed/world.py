@@ -57,6 +57,14 @@ class World:
         self._renderings: _Recent[Rendering] = _Recent(renderings)
         self._lock = threading.Lock()
 
+    def draw(self, prompt: str, seed: int, purpose: Purpose = "exploration") -> Image.Image:
+        """The picture of a prompt and seed. Raises ExperimentError for one that cannot be drawn."""
+        return self.register(parse_prompt(prompt, seed, purpose))[0]
+
+    def edited(self, image: Image.Image, instruction: str) -> Image.Image:
+        """The picture after its instruction. Raises ExperimentError if it cannot be followed, or the picture is foreign."""
+        return self.register(edit_scene(self._known(image), instruction))[0]
+
     def text2image(
         self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
     ) -> list[Image.Image]:

@@ -110,7 +110,7 @@ except ExperimentError as error:
 """
     transcript, _ = interpret(tmp_path, [experiment(code), CONCLUSION])
     record = next(transcript.of(Experiment))
-    assert record.outcome == "ok" and "caught: cannot draw 'a dream'" in record.log[0].text
+    assert record.outcome == "ok" and "caught: Prompt 1: cannot draw 'a dream'" in record.log[0].text
 
 
 def test_a_final_answer_is_asked_for_when_the_turns_are_used_up(tmp_path: Path) -> None:

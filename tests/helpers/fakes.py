@@ -10,6 +10,7 @@ import numpy as np
 from maia.agent.backbones.base import Message
 from maia.agent.services import Services
 from maia.agent.transcript import ImageStore
+from maia.engine.assembly import assemble
 from maia.engine.exemplars import Exemplar
 from maia.models.errors import ExperimentError
 from maia.models.targets import Response, Unit
@@ -21,28 +22,22 @@ UNIT = Unit("fake", "layer", 0)
 class FlatWorld:
     """The colour of a picture is its prompt's: "red 120" is (120, 0, 0) plus the seed's last bits in blue."""
 
-    def text2image(
-        self, prompts: Sequence[str], seeds: Sequence[int], purpose: str = "exploration"
-    ) -> list[Image.Image]:
-        images = []
-        for prompt, seed in zip(prompts, seeds, strict=True):
-            name, _, value = prompt.partition(" ")
-            if name != "red" or not value.isdigit():
-                raise ExperimentError(f"cannot draw {prompt!r}")
-            images.append(Image.new("RGB", (16, 16), (int(value), 0, seed % 50)))
-        return images
+    def draw(self, prompt: str, seed: int, purpose: str = "exploration") -> Image.Image:
+        name, _, value = prompt.partition(" ")
+        if name != "red" or not value.isdigit():
+            raise ExperimentError(f"cannot draw {prompt!r}")
+        return Image.new("RGB", (16, 16), (int(value), 0, seed % 50))
 
-    def edit(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Image.Image]:
-        return [
-            Image.new("RGB", image.size, (int(edit.split()[-1]), 0, 0))
-            for image, edit in zip(images, instructions, strict=True)
-        ]
+    def edited(self, image: Image.Image, instruction: str) -> Image.Image:
+        return Image.new("RGB", image.size, (int(instruction.split()[-1]), 0, 0))
 
     def dataset_image(self, k: int) -> Image.Image:
         return Image.new("RGB", (16, 16), (255 - k, 0, 0))
 
 
 class FlatDescriber:
+    nbytes = 0
+
     def describe_text(self, image: Image.Image) -> str:
         return f"red {image.getpixel((8, 8))[0]}"
 
@@ -105,7 +100,9 @@ class CannedBackbone:
 def services(run: Path, broken: bool = False) -> Services:
     target: Any = RednessTarget(broken)
     index: Any = FlatIndex()
-    return Services(target, index, FlatWorld(), FlatDescriber(), ImageStore(run / "images"))
+    describer: Any = FlatDescriber()
+    scheduler = assemble({target.name: target}, FlatWorld(), describer, jobs=4)
+    return Services(target, index, scheduler, ImageStore(run / "images"))
 
 
 def experiment(body: str) -> str:

@@ -147,7 +147,7 @@ def test_foreign_pictures_are_an_error_that_the_model_reads() -> None:
     unit = Unit("ground-truth", "single", 0)
     changed = made[1].image.copy()
     changed[0, 0, 0] ^= 1
-    with pytest.raises(ExperimentError, match=r"images\[1\].*original picture"):
+    with pytest.raises(ExperimentError, match="original picture"):
         target.respond([picture(made), Image.fromarray(changed)], unit)
     with pytest.raises(ExperimentError):
         target.maxima([Image.new("RGB", (64, 64))], ["single"])

@@ -1,0 +1,67 @@
+"""What the scheduler counted during a run (metrics.json), as tables for the report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine.sizes import format_bytes
+
+MODEL_COLUMNS = (
+    "Model",
+    "Items",
+    "Batches",
+    "Items a batch",
+    "Waited, median",
+    "Waited, 95 %",
+    "Busy",
+    "Loads",
+    "Copied",
+)
+DEVICE_COLUMNS = ("Device", "Most memory in use", "Budget", "Busy")
+
+
+@dataclass(frozen=True)
+class MachineTables:
+    """Rows of text, a cell for each column. seconds: how long the scheduler ran."""
+
+    seconds: str
+    models: list[tuple[str, ...]]
+    devices: list[tuple[str, ...]]
+
+
+def machine_tables(metrics: dict[str, Any]) -> MachineTables:
+    """Tables of `Metrics.report()`. Raises KeyError, TypeError, ValueError or AttributeError for anything else."""
+    models = [
+        (
+            str(name),
+            _count(model["items"]),
+            _count(model["batches"]),
+            f"{float(model['batch_mean']):.1f}",
+            _seconds(model["queue_p50_seconds"]),
+            _seconds(model["queue_p95_seconds"]),
+            _seconds(model["busy_seconds"]),
+            _count(model["loads"]),
+            format_bytes(int(model["loaded_bytes"])),
+        )
+        for name, model in metrics["models"].items()
+    ]
+    devices = [
+        (
+            str(name),
+            format_bytes(int(device["peak"])),
+            format_bytes(int(device["budget"])),
+            f"{float(device['utilisation']):.0%}",
+        )
+        for name, device in metrics["devices"].items()
+    ]
+    return MachineTables(_seconds(metrics["seconds"]), models, devices)
+
+
+def _count(value: Any) -> str:
+    return f"{int(value):,}"
+
+
+def _seconds(value: Any) -> str:
+    seconds = float(value)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
