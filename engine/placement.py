@@ -54,13 +54,15 @@ class Change:
 class DoesNotFit(UserError):
     """The models fit on the devices in no way. smallest: bytes that every device needs at least so that they do.
 
-    remedies: changes each of which was found to be enough. arithmetic: the lines that show what is too large.
+    arithmetic: the lines that show what is too large. remedies: changes each of which was found to be enough.
     """
 
-    def __init__(self, smallest: int, arithmetic: Sequence[str], remedies: Sequence[str]) -> None:
+    def __init__(self, smallest: int, arithmetic: Sequence[str], remedies: Sequence[str], reserved: int = 0) -> None:
+        """reserved: bytes of a device that are no model's, and come on top of `smallest` in the text."""
         self.smallest, self.arithmetic, self.remedies = smallest, tuple(arithmetic), tuple(remedies)
+        memory = f"{format_up(smallest + reserved)} of memory to use on each device"
         lines = ["the models do not fit:", *arithmetic, "Each of these would be enough:"]
-        super().__init__("\n".join([*lines, *(f"  - {remedy}" for remedy in remedies)]))
+        super().__init__("\n".join([*lines, *(f"  - {remedy}" for remedy in (memory, *remedies))]))
 
 
 def place(
@@ -197,9 +199,13 @@ def _does_not_fit(
     models: Sequence[ModelFacts], devices: Sequence[Device], jobs: int, changes: Sequence[Change]
 ) -> DoesNotFit:
     smallest, lacking = smallest_memory(models, devices)
-    # A model is not lacking by itself where a server that stays takes the room: only the largest of those is shown.
-    arithmetic = [_arithmetic(need) for need in sorted(lacking, key=lambda need: -need.nbytes)]
-    remedies = [f"{format_up(smallest)} for models on {'the device' if len(devices) == 1 else 'every device'}"]
+    lacking = sorted(lacking, key=lambda need: -need.nbytes)
+    # The one that decides, and servers that must stay, which take the room of the others.
+    shown = [need for need in lacking if need is lacking[0] or must_stay(need.model)]
+    arithmetic = [line for need in shown for line in _arithmetic(need)]
+    if more := [need.model.name for need in lacking if need not in shown]:
+        arithmetic.append(f"  nor do, with less: {', '.join(more)}")
+    remedies = []
     for change in [*changes, *own_changes(models, devices)]:
         if smallest_memory(change.models, change.devices)[0] == 0:
             place(change.models, change.devices, jobs)  # the proof; it raises if the two should ever disagree
@@ -223,25 +229,27 @@ def own_changes(models: Sequence[ModelFacts], devices: Sequence[Device]) -> Iter
         for model in models
     )
     yield Change(
-        f"one more device with {format_bytes(largest.memory)} for models",
+        f"one more device such as {largest.name}",
         models,
         (*devices, replace(largest, name=name)),
     )
 
 
-def _arithmetic(need: Need) -> str:
+def _arithmetic(need: Need) -> list[str]:
     weights, held, own = need.parts
     others = [model.name for model in need.beside if model.name != need.model.name]
-    with_whom = f" (with {', '.join(others)}, which cannot leave)" if others else ""
-    terms = [f"weights {format_bytes(weights)}{with_whom}"]
+    with_whom = f" with {', '.join(others)}, which may not leave" if others else ""
+    terms = [f"      {format_bytes(weights):>10} weights{with_whom}"]
     if held:
-        terms.append(f"server's workspace {format_bytes(held)}")
+        terms.append(f"    + {format_bytes(held):>10} held by the server")
     if own:
-        terms.append(f"workspace for one {'request' if need.model.kind == 'server' else 'item'} {format_bytes(own)}")
-    return (
-        f"  {need.model.name} on {need.device.name}: {' + '.join(terms)} = {format_up(need.nbytes)}, "
-        f"more than {format_bytes(need.device.memory)}"
-    )
+        item = "request" if need.model.kind == "server" else "item"
+        terms.append(f"    + {format_bytes(own):>10} workspace for one {item}")
+    return [
+        f"  {need.model.name} on {need.device.name}:",
+        *terms,
+        f"    = {format_up(need.nbytes):>10}, more than the {format_bytes(need.device.memory)} for models",
+    ]
 
 
 def format_up(nbytes: int) -> str:

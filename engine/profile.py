@@ -1,17 +1,29 @@
 """A profile: one YAML file that says which models a run uses, and how much of the machine."""
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ..models.errors import UserError
+from .sizes import parse_bytes
+
+if TYPE_CHECKING:
+    from ..models.diffusion.options import GeneratorOptions
+    from .vlm_options import VlmOptions
 
 _BUILT_IN = Path(__file__).parent / "profiles"
 
-WORLDS = ("testbed",)
+WORLDS = ("testbed", "diffusers")
+GENERATORS = ("text2image", "edit")
+"""The fields that say what a world of diffusion models draws and edits with."""
+
+_NUMBERS = ("jobs", "turns", "dataset_images")
+_MAPPINGS = (*GENERATORS, "vlm")
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,9 @@ class Profile:
     world: where images come from. target, backbone: their names. dataset_images: how many images of the dataset the
     exemplar index covers (None: all). jobs: units that run at once. turns: experiments a unit may take. index:
     directory of an exemplar index to be used instead of one of the world's dataset. weights: file or directory of
-    the target's. device: see `engine.targets.load_target`.
+    the target's. device: see `engine.targets.load_target`. memory: how much of each GPU may be used, in all ("24GiB"),
+    or by GPU ({"cuda:0": "24GiB"}, others are not used); None: all but a margin. text2image, edit: what a world of
+    diffusion models draws and edits with (see `generator_options`). vlm: the model that is served (`vlm_options`).
     """
 
     world: str
@@ -33,6 +47,10 @@ class Profile:
     index: str | None = None
     weights: str | None = None
     device: str | None = None
+    memory: str | int | Mapping[str, str | int] | None = None
+    text2image: Mapping[str, Any] | None = None
+    edit: Mapping[str, Any] | None = None
+    vlm: Mapping[str, Any] | None = None
 
 
 def built_in_profiles() -> list[str]:
@@ -57,6 +75,37 @@ def load_profile(name: str) -> Profile:
     return _checked(data, path)
 
 
+def generator_options(profile: Profile, task: str, where: str = "") -> "tuple[str, GeneratorOptions]":
+    """(name of the catalogue, options) of `profile.text2image` or `profile.edit`.
+
+    The name is the mapping's entry `model`: of the catalogue, or any name if there is a path. Where options name no
+    path, they get the directory of that name in $MAIA_WEIGHTS. where: what messages call the mapping. Raises UserError
+    for what is wrong in it, or missing.
+    """
+    from ..models.diffusion.options import GeneratorOptions
+    from ..models.networks.weights import weights_directory
+    from .catalogue import catalogue
+
+    where = where or f"the profile's {task}"
+    entries = getattr(profile, task)
+    if not isinstance(entries, Mapping) or not isinstance(entries.get("model"), str):
+        names = [name for name, entry in catalogue().generators.items() if entry.task == task]
+        raise UserError(f"{where} must be a mapping with the entry model: choose from {', '.join(names)}.")
+    if entries.get("path") is None:
+        catalogue().generator(entries["model"], task, where)
+    rest = {name: value for name, value in entries.items() if name != "model"}
+    if rest.get("path") is None:
+        rest["path"] = weights_directory() / entries["model"]
+    return entries["model"], GeneratorOptions.from_mapping(rest, where)
+
+
+def vlm_options(profile: Profile, where: str = "") -> "VlmOptions | None":
+    """Options of `profile.vlm`; None where no model is served. Raises UserError for what is wrong in it."""
+    from .vlm_options import VlmOptions
+
+    return None if profile.vlm is None else VlmOptions.from_mapping(profile.vlm, where or "the profile's vlm")
+
+
 def _checked(data: Any, path: Path) -> Profile:
     names = [entry.name for entry in fields(Profile)]
     optional = [entry.name for entry in fields(Profile) if entry.default is not MISSING]
@@ -69,10 +118,12 @@ def _checked(data: Any, path: Path) -> Profile:
     if unknown or missing:
         problem = f"unknown fields {', '.join(map(str, unknown))}" if unknown else f"no field {', '.join(missing)}"
         raise UserError(f"{path} has {problem}: a profile has {', '.join(names)}.")
-    for name in ("world", "target", "backbone", *optional):
+    for name in names:
+        if name in (*_NUMBERS, *_MAPPINGS, "memory"):
+            continue
         if not isinstance(data.get(name), str) and not (name in optional and data.get(name) is None):
             raise UserError(f"{path}: {name} must be a name, not {data[name]!r}.")
-    for name in ("jobs", "turns", "dataset_images"):
+    for name in _NUMBERS:
         value = data[name]
         if name == "dataset_images" and value is None:
             continue
@@ -80,7 +131,32 @@ def _checked(data: Any, path: Path) -> Profile:
             raise UserError(f"{path}: {name} must be a whole number of at least 1, not {value!r}.")
     if data["world"] not in WORLDS:
         raise UserError(f"{path}: there is no world {data['world']!r}: choose from {', '.join(WORLDS)}.")
-    return Profile(**data)
+    profile = Profile(**data)
+    _check_models(profile, path)
+    _check_memory(profile.memory, f"{path}: memory")
+    return profile
+
+
+def _check_models(profile: Profile, path: Path) -> None:
+    for task in GENERATORS:
+        if profile.world == "diffusers":
+            generator_options(profile, task, f"{path}: {task}")
+        elif getattr(profile, task) is not None:
+            raise UserError(f"{path}: the world {profile.world} draws by itself: leave {task} out.")
+    vlm_options(profile, f"{path}: vlm")
+
+
+def _check_memory(memory: Any, where: str) -> None:
+    try:
+        for name, amount in memory.items() if isinstance(memory, Mapping) else [("cuda:0", memory)]:
+            if not re.fullmatch(r"cuda:\d+", str(name)):
+                raise UserError(f"{name!r} is no GPU: write cuda:0, cuda:1 and so on.")
+            if amount is not None or isinstance(memory, Mapping):
+                parse_bytes(amount)
+        if isinstance(memory, Mapping) and not memory:
+            raise UserError("it names no GPU.")
+    except UserError as problem:
+        raise UserError(f"{where}: {problem}") from None
 
 
 def cache_directory() -> Path:

@@ -1,0 +1,264 @@
+"""A plan in words and sums, for a person to check: `maia plan`."""
+
+import json as json_module
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import UserError
+from .placement import DoesNotFit, place
+from .plan import Device, ModelFacts, Plan, component_bytes
+from .profile import Profile, load_profile
+from .remedies import changes_that_fit
+from .sizes import format_bytes
+from .sizing import CPU, Sized, card_bytes, context_bytes, devices_of, memory_of, sized_models, vlm_options
+
+LABEL, AMOUNT = 50, 10
+"""Columns of text and of amounts; what follows has the rest of 80."""
+
+
+def plan_command(
+    profile: str,
+    memory: str | None = None,
+    gpus: int | None = None,
+    jobs: int | None = None,
+    json: Path | None = None,
+) -> str:
+    """The text of `maia plan`: lines of at most 80 columns. Needs neither a GPU nor weights.
+
+    profile: a built-in profile's name or a path. memory: of each GPU, such as "24GiB", in the place of the profile's.
+    gpus: how many. jobs: agents at work. json: a file that gets the plan in numbers. Raises DoesNotFit, whose text has
+    the arithmetic and what would fit, and UserError for what is wrong in the profile or the arguments.
+    """
+    chosen = load_profile(profile)
+    if jobs is not None:
+        chosen = replace(chosen, jobs=jobs)
+    models, amounts = sized_models(chosen), memory_of(chosen, memory, gpus)
+    devices = devices_of(chosen, memory, gpus)
+    plan = plan_profile(chosen, models, devices)
+    if json is not None:
+        try:
+            json.write_text(json_module.dumps(plan_as_json(plan, chosen.jobs), indent=1) + "\n", encoding="utf-8")
+        except OSError as problem:
+            raise UserError(f"{json} cannot be written: {problem.strerror}.") from None
+    return explain(plan, models, amounts, chosen)
+
+
+def plan_profile(profile: Profile, models: Sequence[Sized], devices: Sequence[Device]) -> Plan:
+    """The plan for the profile's models. Raises DoesNotFit, with changes of the profile that would be enough."""
+    facts = [model.facts for model in models]
+    try:
+        return place(facts, devices, profile.jobs)
+    except DoesNotFit:
+        pass
+    try:
+        return place(facts, devices, profile.jobs, changes_that_fit(profile, devices))
+    except DoesNotFit as problem:
+        reserved = max(context_bytes(device.name) for device in devices)
+        raise DoesNotFit(problem.smallest, problem.arithmetic, problem.remedies, reserved) from None
+
+
+def explain(plan: Plan, models: Sequence[Sized], amounts: Mapping[str, int], profile: Profile) -> str:
+    """The plan's text. models: those of the plan, with sources; amounts: bytes that may be used of each device."""
+    named = {model.facts.name: model for model in models}
+    many = f"{len(plan.devices)} devices" if len(plan.devices) > 1 else plan.devices[0].name
+    lines = [f"Plan for {profile.jobs} agents at work on {many}. Amounts in GiB.", ""]
+    for device in plan.devices:
+        lines += _device(plan, device, named, amounts[device.name])
+    lines += _times(plan, named, profile.jobs)
+    lines += _server(plan, named, profile)
+    lines += _host(plan)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _hundredths(nbytes: int) -> int:
+    return round(nbytes * 100 / 2**30)
+
+
+class _Sum:
+    """Rows of a sum. Amounts are rounded so that the rows as they are shown add up to the sum as it is shown."""
+
+    def __init__(self, nbytes: int = 0) -> None:
+        self.nbytes = nbytes
+        self.lines: list[str] = []
+
+    def add(self, label: str, nbytes: int, note: str = "") -> None:
+        shown = _hundredths(self.nbytes + nbytes) - _hundredths(self.nbytes)
+        self.nbytes += nbytes
+        self.lines.append(_row(label, shown, note))
+
+    def total(self, label: str) -> None:
+        self.lines.append(_row(label, _hundredths(self.nbytes), ""))
+
+
+def _row(label: str, hundredths: int, note: str) -> str:
+    start = f"{label}\n" if len(label) > LABEL else ""
+    return f"{start}{'' if start else label:<{LABEL}}{hundredths / 100:>{AMOUNT}.2f}  {note}"
+
+
+def _device(plan: Plan, device: Device, named: Mapping[str, Sized], amount: int) -> list[str]:
+    lines = [device.name]
+    lines.append(_row("  memory that may be used", _hundredths(amount), ""))
+    if device.name != CPU:
+        taken = _hundredths(amount) - _hundredths(device.memory)
+        lines.append(_row("  - CUDA itself, for this program", taken, "estimate"))
+    lines.append(_row("  = for models", _hundredths(device.memory), ""))
+    here = plan.on(device.name)
+    staying = [facts for facts in here if plan.places[facts.name].resident]
+    swapped = [facts for facts in here if not plan.places[facts.name].resident]
+    counted: dict[str, str] = {}
+    base = _Sum()
+    if staying:
+        lines += ["", "  stays loaded"]
+        for facts in staying:
+            _weights(base, named[facts.name], counted)
+            if facts.kind == "server":
+                _workspace(base, named[facts.name], plan)
+        base.total("  = taken at any time")
+        lines += base.lines
+    most = base.nbytes
+    working = [facts for facts in staying if facts.kind == "batch"]
+    if working:
+        largest = max(working, key=lambda facts: facts.workspace.nbytes(plan.places[facts.name].batch))
+        part = _Sum(base.nbytes)
+        lines += ["", f"  while one of them works; {largest.name} takes most"]
+        _workspace(part, named[largest.name], plan)
+        part.total("  = with what stays")
+        lines += part.lines
+        most = max(most, part.nbytes)
+    if swapped:
+        lines += ["", "  loaded when needed, at least one at a time beside what stays"]
+    for facts in swapped:
+        part = _Sum(base.nbytes)
+        _weights(part, named[facts.name], dict(counted))
+        _workspace(part, named[facts.name], plan)
+        part.total("  = with what stays")
+        lines += part.lines
+        most = max(most, part.nbytes)
+    lines += ["", _row("  at most in use", _hundredths(most), "")]
+    lines += [_row("  left", _hundredths(device.memory) - _hundredths(most), ""), ""]
+    return lines
+
+
+def _weights(total: _Sum, model: Sized, counted: dict[str, str]) -> None:
+    total.lines.append(f"    {model.facts.name}: {model.title}")
+    for name, component in zip(model.parts, model.facts.components, strict=True):
+        if component.key in counted:
+            total.lines.append(f"      {name}: shared with {counted[component.key]}, counted there")
+            continue
+        total.add(f"      {name}", component.nbytes, model.weights)
+        counted[component.key] = model.facts.name
+
+
+def _workspace(total: _Sum, model: Sized, plan: Plan) -> None:
+    batch = plan.places[model.facts.name].batch
+    for text, fixed, per_item in model.terms:
+        if fixed:
+            total.add(f"      {text}", fixed, model.workspace)
+        elif per_item:
+            total.add(f"      {text}: {format_bytes(per_item)} x {batch}", per_item * batch, model.workspace)
+
+
+def _times(plan: Plan, named: Mapping[str, Sized], jobs: int) -> list[str]:
+    lines = [f"{'model':<20}{'device':<9}{'loaded':<13}{'batch':>6}{'a unit':>8}{'seconds':>10}{'of that swaps':>14}"]
+    totals = dict.fromkeys((device.name for device in plan.devices), 0.0)
+    for facts in plan.models:
+        spot = plan.places[facts.name]
+        swaps = swap_seconds(plan, facts, jobs)
+        seconds = facts.items_per_unit * facts.duration.seconds(spot.batch) / spot.batch + swaps
+        totals[spot.device] += seconds
+        lines.append(
+            f"{facts.name[:19]:<20}{spot.device:<9}{'stays' if spot.resident else 'when needed':<13}{spot.batch:>6}"
+            f"{facts.items_per_unit:>8g}{seconds:>10.1f}{swaps:>14.2f}"
+        )
+    busiest = max(totals, key=lambda name: totals[name])
+    hour = f": {3600 / plan.seconds:.0f} units an hour" if plan.seconds else ""
+    lines += ["", f"Describing a unit takes {busiest} about {plan.seconds:.0f} s{hour}."]
+    if any(named[facts.name].duration == "estimate" for facts in plan.models):
+        lines += ["Times are rough estimates for one A100, not measured; items a unit (engine/", "catalogue.yaml) too."]
+    if plan.exact:
+        lines.append("No other plan for these sizes and times is faster.")
+    else:
+        lines.append(f"No plan is faster by more than {plan.gap:.0%} of the best.")
+    return [*lines, ""]
+
+
+def swap_seconds(plan: Plan, facts: ModelFacts, jobs: int) -> float:
+    """Seconds of a unit that copying the model to its device takes, as placement reckons."""
+    spot = plan.places[facts.name]
+    if spot.resident:
+        return 0.0
+    staying = [part for other in plan.on(spot.device) if plan.places[other.name].resident for part in other.components]
+    copied = component_bytes([*staying, *facts.components]) - component_bytes(staying)
+    return facts.items_per_unit / facts.items_per_call / jobs * copied / plan.device(spot.device).link
+
+
+def server_share(plan: Plan, model: str) -> float:
+    """Share of its card's memory that a server may use, rounded up to a thousandth (vLLM's gpu_memory_utilization).
+
+    The card's memory: as this machine has it, else what the plan has of it and CUDA takes.
+    """
+    spot = plan.places[model]
+    card = card_bytes(spot.device) or plan.device(spot.device).memory + context_bytes(spot.device)
+    return math.ceil(1000 * plan.facts(model).held(spot.batch) / card) / 1000
+
+
+def _server(plan: Plan, named: Mapping[str, Sized], profile: Profile) -> list[str]:
+    lines = []
+    for facts in plan.models:
+        options = vlm_options(profile) if facts.kind == "server" else None
+        if options is not None:
+            spot = plan.places[facts.name]
+            held = format_bytes(facts.held(spot.batch))
+            lines += [
+                f"Server of {facts.name} on {spot.device}, {held}:",
+                f"  --gpu-memory-utilization {server_share(plan, facts.name):.3f} --max-num-seqs {spot.batch} "
+                f"--max-model-len {options.context}",
+            ]
+            if spot.batch < min(profile.jobs, options.concurrent):
+                lines.append(f"  Memory is too short for {min(profile.jobs, options.concurrent)} requests at a time.")
+    return [*lines, ""] if lines else []
+
+
+def host_copies(plan: Plan) -> tuple[int, int]:
+    """Bytes of main memory: pinned copies of weights that this program holds, and those of servers that sleep."""
+    own = component_bytes(part for facts in plan.models if facts.kind == "batch" for part in facts.components)
+    asleep = sum(
+        facts.nbytes for facts in plan.models if facts.kind == "server" and not plan.places[facts.name].resident
+    )
+    return own, asleep
+
+
+def _host(plan: Plan) -> list[str]:
+    own, asleep = host_copies(plan)
+    more = f", and {format_bytes(asleep)} for the server's while it sleeps" if asleep else ""
+    return [f"Main memory: {format_bytes(own)} for copies of weights{more}."]
+
+
+def plan_as_json(plan: Plan, jobs: int) -> dict[str, Any]:
+    """The plan in numbers: bytes and seconds."""
+    own, asleep = host_copies(plan)
+    return {
+        "jobs": jobs,
+        "devices": {device.name: {"memory": device.memory, "link": device.link} for device in plan.devices},
+        "models": {
+            facts.name: {
+                "device": plan.places[facts.name].device,
+                "resident": plan.places[facts.name].resident,
+                "batch": plan.places[facts.name].batch,
+                "kind": facts.kind,
+                "weights": facts.nbytes,
+                "components": {part.key: part.nbytes for part in facts.components},
+                "workspace": facts.workspace.nbytes(plan.places[facts.name].batch),
+                "server_share": server_share(plan, facts.name) if facts.kind == "server" else None,
+                "swap_seconds": swap_seconds(plan, facts, jobs),
+            }
+            for facts in plan.models
+        },
+        "seconds": plan.seconds,
+        "bound": plan.bound,
+        "exact": plan.exact,
+        "host_bytes": own + asleep,
+    }

@@ -1,0 +1,305 @@
+"""From a profile to what placement takes: the models with their sizes, each with where the number is from; the GPUs."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..models.errors import UserError
+from .calibration import MARGIN, Calibration
+from .catalogue import DTYPE_BYTES, GeneratorEntry, NetworkEntry, catalogue
+from .checkpoints import stored_parts
+from .plan import Component, Device, Duration, ModelFacts, Workspace
+from .profile import GENERATORS, Profile, cache_directory, generator_options, vlm_options
+from .sizes import parse_bytes
+
+VLM = "vlm"
+CPU = "cpu"
+TARGET_BATCH = 16
+"""Pictures of a target's batch on a GPU (`targets.GPU_BATCH`; not imported: that would load torch)."""
+
+SPARED = 512 * 2**20
+"""Bytes of a GPU that stay free where the profile gives no amount: for a display, and what the driver takes."""
+
+BATCHED = 0.7
+"""Estimate: time of a step for one more picture in a batch, as a share of the time for a single one."""
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A model with its facts, and where they are from. title: what it is. parts: names of its components. weights,
+    workspace, duration: sources, in a few words. terms: what the workspace consists of, as (text, fixed, per item)."""
+
+    facts: ModelFacts
+    title: str
+    parts: tuple[str, ...]
+    weights: str
+    workspace: str
+    duration: str
+    terms: tuple[tuple[str, int, int], ...]
+
+
+def calibration_file() -> Path:
+    """Where measurements of this machine are kept."""
+    return cache_directory() / "calibration.json"
+
+
+def models_of(profile: Profile) -> list[ModelFacts]:
+    """Facts of the profile's models, for `place`: those of `sized_models`."""
+    return [model.facts for model in sized_models(profile)]
+
+
+def sized_models(profile: Profile, calibration: Calibration | None = None) -> list[Sized]:
+    """The profile's models: generators, the served model, the target. Works without weights and without a GPU.
+
+    calibration: what was measured; None: what `calibration_file` holds. Raises UserError for what the profile has
+    wrong, and for a damaged checkpoint.
+    """
+    known = Calibration.load(calibration_file()) if calibration is None else calibration
+    models = [_generator(profile, task, known) for task in GENERATORS if getattr(profile, task) is not None]
+    if profile.vlm is not None:
+        models.append(_vlm(profile, known))
+    return [*models, _target(profile, known)]
+
+
+def with_components(facts: ModelFacts, components: Sequence[Component]) -> ModelFacts:
+    """The facts with components as they were found when the model was loaded, in the place of the catalogue's."""
+    return replace(facts, components=tuple(components))
+
+
+def _generator(profile: Profile, task: str, calibration: Calibration) -> Sized:
+    name, options = generator_options(profile, task)
+    book = catalogue()
+    entry, known = _generator_entry(name, task, options.path)
+    dtype = options.dtype or ("fp32" if profile.device == "cpu" else "fp16")
+    itemsize, size = DTYPE_BYTES[dtype], options.size or entry.size
+    guided = options.guidance > 1
+    passes = entry.passes if guided else 1
+    # Activations grow with pixels: attention does not hold its matrix.
+    scale = (size / entry.size) ** 2
+    denoising = int(entry.denoiser_bytes * passes * scale * itemsize / 2 * MARGIN)
+    decoding = int(entry.decoder_bytes * scale * itemsize / 2 * MARGIN)
+    workspace = (
+        Workspace(max(0, decoding - denoising), denoising)
+        if options.vae_slicing
+        else Workspace(0, max(denoising, decoding))
+    )
+    step = entry.pass_seconds * passes * scale * options.steps
+    duration = Duration((1 - BATCHED) * step, BATCHED * step)
+    setting = f"{dtype}, {size} px, {options.steps} steps, {passes} passes, slicing {options.vae_slicing}"
+    measured = calibration.of(name, setting)
+    components, source = _components(options.path, entry, itemsize)
+    drawn = task == "text2image"
+    demand = book.demand
+    facts = ModelFacts(
+        task,
+        tuple(components.values()),
+        measured.workspace or workspace,
+        measured.duration or duration,
+        options.max_batch,
+        demand.drawn if drawn else demand.edited,
+        demand.drawn_per_call if drawn else demand.edited_per_call,
+    )
+    terms = (("decoding pictures" if workspace.fixed else "", facts.workspace.fixed, 0),)
+    return Sized(
+        facts,
+        f"{name}, {dtype}, {size} x {size}, {options.steps} steps",
+        tuple(components),
+        source,
+        "measured" if measured.workspace else f"traced x {MARGIN:g}" if known == name else f"as {known}",
+        "measured" if measured.duration else "estimate",
+        (*terms, ("denoising a picture" if options.vae_slicing else "a picture", 0, facts.workspace.per_item)),
+    )
+
+
+def _generator_entry(name: str, task: str, path: Path | None) -> tuple[GeneratorEntry, str]:
+    """The catalogue's entry; for another model that of the one whose size is nearest. With the entry's name."""
+    entries = {other: entry for other, entry in catalogue().generators.items() if entry.task == task}
+    if name in entries:
+        return entries[name], name
+    assert path is not None  # `generator_options`
+    parameters = sum(part.floats for part in stored_parts(path).values())
+    distance = {
+        other: abs(math.log(max(parameters, 1) / sum(part.parameters for part in entry.parts.values())))
+        for other, entry in entries.items()
+    }
+    nearest = min(distance, key=lambda other: distance[other])
+    return entries[nearest], nearest
+
+
+def _components(path: Path | None, entry: GeneratorEntry, itemsize: int) -> tuple[dict[str, Component], str]:
+    if path is not None and path.exists():
+        stored = stored_parts(path)
+        return {name: Component(part.key, part.nbytes(itemsize)) for name, part in stored.items()}, "files"
+    return {
+        name: Component(f"{part.key}-{itemsize}", part.parameters * itemsize) for name, part in entry.parts.items()
+    }, "catalogue"
+
+
+def _vlm(profile: Profile, calibration: Calibration) -> Sized:
+    from ..models.networks.weights import weights_directory
+
+    options = vlm_options(profile)
+    assert options is not None
+    book = catalogue()
+    entry, server, demand, hardware = book.vlm(options.model), book.server, book.demand, book.hardware
+    four_bits = options.quantization == "4bit"
+    path = options.path or weights_directory() / options.model
+    weights, source = entry.weight_bytes(options.dtype, four_bits), "catalogue"
+    if path.exists():
+        stored = list(stored_parts(path).values())
+        packed = any(part.others for part in stored)
+        # A checkpoint in 16 bits that the server itself packs: its files tell the parameters, not the bytes served.
+        if packed or not four_bits:
+            weights, source = sum(part.nbytes(DTYPE_BYTES[options.dtype]) for part in stored), "files"
+    prefill = server.prefill_tokens * 2 * (4 * entry.hidden + 2 * entry.intermediate)
+    cache = entry.cache_bytes(options.dtype) * options.context
+    workspace = Workspace(server.fixed_bytes + prefill, cache)
+    duration = Duration(
+        server.answer_tokens * weights / hardware.bytes_per_second,
+        2 * entry.parameters * server.prompt_tokens / hardware.flops,
+    )
+    setting = f"{options.dtype}, {options.quantization}, context {options.context}"
+    measured = calibration.of(options.model, setting)
+    turns = min(demand.turns, profile.turns)
+    facts = ModelFacts(
+        VLM,
+        (Component(f"{options.model}-{options.dtype}-{options.quantization}", weights),),
+        measured.workspace or workspace,
+        measured.duration or duration,
+        options.concurrent,
+        turns + demand.described,
+        (turns + demand.described) / (turns + demand.described_calls),
+        "server",
+        options.sleep,
+    )
+    return Sized(
+        facts,
+        f"{options.model}, {'4 bits' if four_bits else options.dtype}, served",
+        ("weights",),
+        source,
+        "measured" if measured.workspace else "estimate",
+        "measured" if measured.duration else "estimate",
+        (
+            ("server: context, graphs, activations", facts.workspace.fixed, 0),
+            (f"key-value cache of {options.context} tokens", 0, facts.workspace.per_item),
+        ),
+    )
+
+
+def _target(profile: Profile, calibration: Calibration) -> Sized:
+    entry, source, traced = _network(profile.target)
+    measured = calibration.of(profile.target, "fp32")
+    workspace = measured.workspace or Workspace(0, int(entry.activation_bytes * MARGIN))
+    demand = catalogue().demand
+    weights = entry.parameters * 4
+    components = (Component(f"{profile.target}-4", weights),) if weights else ()
+    facts = ModelFacts(
+        profile.target,
+        components,
+        workspace,
+        measured.duration or Duration(0.0, entry.seconds),
+        TARGET_BATCH,
+        demand.measured,
+        demand.measured_per_call,
+    )
+    return Sized(
+        facts,
+        "the target, fp32",
+        ("network",) if weights else (),
+        source,
+        "measured" if measured.workspace else traced,
+        "measured" if measured.duration else "estimate",
+        (("a picture", 0, workspace.per_item),),
+    )
+
+
+def _network(target: str) -> tuple[NetworkEntry, str, str]:
+    """Facts of a target, with the sources of its weights and its workspace."""
+    from ..models.registry import LIBRARIES, spec_of
+
+    spec, networks = spec_of(target), catalogue().networks
+    if spec in networks:
+        return networks[spec], "catalogue", f"traced x {MARGIN:g}"
+    if spec == "ground-truth":
+        return NetworkEntry("offline world", 0, 0, 0.001), "none", "none"
+    largest = max(networks[name].activation_bytes for name in ("resnet152", "dino-vits8", "clip-rn50"))
+    if spec.partition(":")[0] not in LIBRARIES:
+        # A function of the user's is not run to make a plan.
+        return networks["resnet152"], "assumed: as resnet152", "assumed"
+    import torch
+
+    from ..models.networks.architectures import build_architecture
+
+    with torch.device("meta"):
+        parameters = sum(parameter.numel() for parameter in build_architecture(spec).module.parameters())
+    return NetworkEntry(spec, parameters, largest, 0.003), "architecture", "assumed"
+
+
+def devices_of(profile: Profile, memory: str | int | None = None, gpus: int | None = None) -> list[Device]:
+    """The devices that a plan may use, named as torch names them; their memory is what is left for models.
+
+    memory: of each GPU, in the place of the profile's. gpus: how many, whether or not this machine has them; None:
+    those of the profile's memory, or those that there are, or one if an amount is given. Raises UserError where
+    neither says how much memory there is.
+    """
+    return [
+        Device(name, max(0, amount - context_bytes(name)), catalogue().hardware.link)
+        for name, amount in memory_of(profile, memory, gpus).items()
+    ]
+
+
+def context_bytes(device: str) -> int:
+    """What CUDA takes of a GPU for a process, before any model: an estimate. Nothing on the CPU."""
+    return 0 if device == CPU else int(catalogue().hardware.context_bytes)
+
+
+def host_bytes() -> int:
+    """Bytes of this machine's main memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def memory_of(profile: Profile, memory: str | int | None = None, gpus: int | None = None) -> dict[str, int]:
+    """Bytes of each GPU that may be used in all, by name; see `devices_of`."""
+    given = profile.memory if memory is None else memory
+    if gpus is not None and gpus < 1:
+        raise UserError(f"gpus must be at least 1, not {gpus}.")
+    if isinstance(given, Mapping):
+        if gpus is not None and gpus > len(given):
+            raise UserError(
+                f"the profile's memory names {len(given)} GPUs, not {gpus}: give --memory for each of them."
+            )
+        amounts = {name: parse_bytes(amount) for name, amount in given.items()}
+        return dict(list(amounts.items())[:gpus])
+    present = _gpus()
+    small = profile.vlm is None and all(getattr(profile, task) is None for task in GENERATORS)
+    if profile.device == CPU or (small and given is None and gpus is None and not present):
+        return {CPU: host_bytes() if given is None else parse_bytes(given)}
+    if given is not None:
+        count = gpus or len(present) or 1
+        return {f"cuda:{i}": parse_bytes(given) for i in range(count)}
+    if not present:
+        raise UserError(
+            "there is no GPU here to plan for: say how much memory one has, as in `maia plan --memory 24GiB`."
+        )
+    if gpus is not None and gpus > len(present):
+        raise UserError(f"there are {len(present)} GPUs here, not {gpus}: give --memory to plan for others.")
+    return {f"cuda:{i}": total - SPARED for i, total in enumerate(present[:gpus])}
+
+
+def _gpus() -> list[int]:
+    """Bytes of each GPU of this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count())]
+
+
+def card_bytes(name: str) -> int | None:
+    """Bytes of the GPU of that name; None if this machine has none such."""
+    if name == CPU:
+        return host_bytes()
+    present, index = _gpus(), int(name.partition(":")[2])
+    return present[index] if index < len(present) else None
