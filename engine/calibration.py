@@ -57,15 +57,16 @@ def peak_bytes(function: Callable[[], object]) -> int:
     """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
 
     meter = _Meter()
 
     class Recorder(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            # Views of tensors that existed before share their storage: nothing is made.
+            given = {value.untyped_storage()._cdata for value in _tensors(args, kwargs)}
             result = func(*args, **(kwargs or {}))
-            for value in tree_leaves(result):
-                if isinstance(value, torch.Tensor):
+            for value in _tensors(result):
+                if value.untyped_storage()._cdata not in given:
                     meter.made(value)
             return result
 
@@ -73,6 +74,13 @@ def peak_bytes(function: Callable[[], object]) -> int:
         result = function()
     del result
     return meter.peak
+
+
+def _tensors(*values: object) -> "list[torch.Tensor]":
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
 
 
 @contextmanager

@@ -98,9 +98,11 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Server:
-    """An estimate of a VLM server: bytes beside weights and cache, and tokens of an average request."""
+    """An estimate of a VLM server: bytes that it takes beyond its share and for CUDA graphs; tokens whose activations
+    it holds at once; tokens of an average request."""
 
-    fixed_bytes: int
+    outside_bytes: int
+    graph_bytes: int
     prefill_tokens: int
     prompt_tokens: int
     answer_tokens: int

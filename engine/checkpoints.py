@@ -55,7 +55,7 @@ def stored_parts(path: Path) -> dict[str, StoredPart]:
         found = {
             folder.name: _joined([(file, _header(file)) for file in weight_files(folder)])
             for folder in sorted(path.iterdir())
-            if folder.is_dir() and folder.name != "safety_checker" and weight_files(folder)
+            if folder.is_dir() and weight_files(folder)
         }
     else:
         files = weight_files(path)

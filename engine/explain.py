@@ -2,18 +2,20 @@
 
 import json as json_module
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..models.errors import UserError
-from .placement import DoesNotFit, place
+from .catalogue import catalogue
+from .placement import COLUMNS, DoesNotFit, place
 from .plan import Device, ModelFacts, Plan, component_bytes
-from .profile import Profile, load_profile
+from .profile import Profile, load_profile, vlm_options
 from .remedies import changes_that_fit
 from .sizes import format_bytes
-from .sizing import CPU, Sized, card_bytes, context_bytes, devices_of, memory_of, sized_models, vlm_options
+from .sizing import CPU, Sized, card_bytes, context_bytes, devices_of, memory_of, sized_models
 
 LABEL, AMOUNT = 50, 10
 """Columns of text and of amounts; what follows has the rest of 80."""
@@ -67,8 +69,11 @@ def explain(plan: Plan, models: Sequence[Sized], amounts: Mapping[str, int], pro
     lines = [f"Plan for {profile.jobs} agents at work on {many}. Amounts in GiB.", ""]
     for device in plan.devices:
         lines += _device(plan, device, named, amounts[device.name])
-    lines += _times(plan, named, profile.jobs)
-    lines += _server(plan, named, profile)
+    if profile.world == "testbed":
+        lines += ["The offline world draws and describes on the CPU beside this: not counted here.", ""]
+    else:
+        lines += _times(plan, named, profile.jobs)
+    lines += _server(plan, profile)
     lines += _host(plan)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -177,7 +182,7 @@ def _times(plan: Plan, named: Mapping[str, Sized], jobs: int) -> list[str]:
     hour = f": {3600 / plan.seconds:.0f} units an hour" if plan.seconds else ""
     lines += ["", f"Describing a unit takes {busiest} about {plan.seconds:.0f} s{hour}."]
     if any(named[facts.name].duration == "estimate" for facts in plan.models):
-        lines += ["Times are rough estimates for one A100, not measured; items a unit (engine/", "catalogue.yaml) too."]
+        lines += ["Times are rough estimates for one A100, not measured, and so are the items of a", "unit."]
     if plan.exact:
         lines.append("No other plan for these sizes and times is faster.")
     else:
@@ -195,30 +200,37 @@ def swap_seconds(plan: Plan, facts: ModelFacts, jobs: int) -> float:
     return facts.items_per_unit / facts.items_per_call / jobs * copied / plan.device(spot.device).link
 
 
-def server_share(plan: Plan, model: str) -> float:
-    """Share of its card's memory that a server may use, rounded up to a thousandth (vLLM's gpu_memory_utilization).
+def card_of(plan: Plan, device: str) -> int:
+    """Bytes of the card: as this machine has it, else what the plan has of it and CUDA takes."""
+    return card_bytes(device) or plan.device(device).memory + context_bytes(device)
 
-    The card's memory: as this machine has it, else what the plan has of it and CUDA takes.
+
+def server_share(plan: Plan, model: str) -> float:
+    """Share of its card's memory for a server, rounded down to a thousandth (vLLM's gpu_memory_utilization).
+
+    It covers weights, activations, CUDA graphs and cache; what the server takes beyond (the catalogue's outside_bytes)
+    is in its workspace, but not in its share.
     """
     spot = plan.places[model]
-    card = card_bytes(spot.device) or plan.device(spot.device).memory + context_bytes(spot.device)
-    return math.ceil(1000 * plan.facts(model).held(spot.batch) / card) / 1000
+    counted = plan.facts(model).held(spot.batch) - catalogue().server.outside_bytes
+    return math.floor(1000 * counted / card_of(plan, spot.device)) / 1000
 
 
-def _server(plan: Plan, named: Mapping[str, Sized], profile: Profile) -> list[str]:
+def _server(plan: Plan, profile: Profile) -> list[str]:
     lines = []
     for facts in plan.models:
         options = vlm_options(profile) if facts.kind == "server" else None
         if options is not None:
             spot = plan.places[facts.name]
-            held = format_bytes(facts.held(spot.batch))
             lines += [
-                f"Server of {facts.name} on {spot.device}, {held}:",
+                f"Server of {facts.name} on {spot.device}: {format_bytes(facts.held(spot.batch))} in all, its share "
+                f"of {format_bytes(card_of(plan, spot.device))}:",
                 f"  --gpu-memory-utilization {server_share(plan, facts.name):.3f} --max-num-seqs {spot.batch} "
                 f"--max-model-len {options.context}",
             ]
-            if spot.batch < min(profile.jobs, options.concurrent):
-                lines.append(f"  Memory is too short for {min(profile.jobs, options.concurrent)} requests at a time.")
+            wanted = min(profile.jobs, options.concurrent)
+            if spot.batch < wanted:
+                lines.append(f"  Agents wait: there is no memory for {wanted} requests of that length at a time.")
     return [*lines, ""] if lines else []
 
 
@@ -234,7 +246,7 @@ def host_copies(plan: Plan) -> tuple[int, int]:
 def _host(plan: Plan) -> list[str]:
     own, asleep = host_copies(plan)
     more = f", and {format_bytes(asleep)} for the server's while it sleeps" if asleep else ""
-    return [f"Main memory: {format_bytes(own)} for copies of weights{more}."]
+    return textwrap.wrap(f"Main memory: {format_bytes(own)} for copies of weights{more}.", COLUMNS)
 
 
 def plan_as_json(plan: Plan, jobs: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ residents, then over devices). Beyond, it is a local optimum, and `Plan.bound` t
 """
 
 import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ from .sizes import format_bytes
 
 EXACT_MODELS = 10
 """So many models are placed optimally: a second on one core."""
+
+COLUMNS = 80
+"""Of a terminal."""
 
 MOST_SERVERS = 3
 """Servers' shares are tried in every combination."""
@@ -62,7 +66,11 @@ class DoesNotFit(UserError):
         self.smallest, self.arithmetic, self.remedies = smallest, tuple(arithmetic), tuple(remedies)
         memory = f"{format_up(smallest + reserved)} of memory to use on each device"
         lines = ["the models do not fit:", *arithmetic, "Each of these would be enough:"]
-        super().__init__("\n".join([*lines, *(f"  - {remedy}" for remedy in (memory, *remedies))]))
+        for remedy in (memory, *remedies):
+            lines += textwrap.wrap(
+                remedy, COLUMNS, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False
+            )
+        super().__init__("\n".join(lines))
 
 
 def place(

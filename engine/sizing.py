@@ -12,7 +12,7 @@ from .catalogue import DTYPE_BYTES, GeneratorEntry, NetworkEntry, catalogue
 from .checkpoints import stored_parts
 from .plan import Component, Device, Duration, ModelFacts, Workspace
 from .profile import GENERATORS, Profile, cache_directory, generator_options, vlm_options
-from .sizes import parse_bytes
+from .sizes import format_bytes, parse_bytes
 
 VLM = "vlm"
 CPU = "cpu"
@@ -89,7 +89,7 @@ def _generator(profile: Profile, task: str, calibration: Calibration) -> Sized:
     duration = Duration((1 - BATCHED) * step, BATCHED * step)
     setting = f"{dtype}, {size} px, {options.steps} steps, {passes} passes, slicing {options.vae_slicing}"
     measured = calibration.of(name, setting)
-    components, source = _components(options.path, entry, itemsize)
+    components, source = _components(options.path, entry, itemsize, options.safety_checker)
     drawn = task == "text2image"
     demand = book.demand
     facts = ModelFacts(
@@ -128,9 +128,13 @@ def _generator_entry(name: str, task: str, path: Path | None) -> tuple[Generator
     return entries[nearest], nearest
 
 
-def _components(path: Path | None, entry: GeneratorEntry, itemsize: int) -> tuple[dict[str, Component], str]:
+def _components(
+    path: Path | None, entry: GeneratorEntry, itemsize: int, checker: bool
+) -> tuple[dict[str, Component], str]:
     if path is not None and path.exists():
         stored = stored_parts(path)
+        if not checker:
+            stored.pop("safety_checker", None)
         return {name: Component(part.key, part.nbytes(itemsize)) for name, part in stored.items()}, "files"
     return {
         name: Component(f"{part.key}-{itemsize}", part.parameters * itemsize) for name, part in entry.parts.items()
@@ -155,7 +159,7 @@ def _vlm(profile: Profile, calibration: Calibration) -> Sized:
             weights, source = sum(part.nbytes(DTYPE_BYTES[options.dtype]) for part in stored), "files"
     prefill = server.prefill_tokens * 2 * (4 * entry.hidden + 2 * entry.intermediate)
     cache = entry.cache_bytes(options.dtype) * options.context
-    workspace = Workspace(server.fixed_bytes + prefill, cache)
+    workspace = Workspace(server.outside_bytes + server.graph_bytes + prefill, cache)
     duration = Duration(
         server.answer_tokens * weights / hardware.bytes_per_second,
         2 * entry.parameters * server.prompt_tokens / hardware.flops,
@@ -182,8 +186,8 @@ def _vlm(profile: Profile, calibration: Calibration) -> Sized:
         "measured" if measured.workspace else "estimate",
         "measured" if measured.duration else "estimate",
         (
-            ("server: context, graphs, activations", facts.workspace.fixed, 0),
-            (f"key-value cache of {options.context} tokens", 0, facts.workspace.per_item),
+            ("CUDA of the server, graphs, activations", facts.workspace.fixed, 0),
+            (f"cache of {options.context} tokens", 0, facts.workspace.per_item),
         ),
     )
 
@@ -242,7 +246,7 @@ def devices_of(profile: Profile, memory: str | int | None = None, gpus: int | No
 
     memory: of each GPU, in the place of the profile's. gpus: how many, whether or not this machine has them; None:
     those of the profile's memory, or those that there are, or one if an amount is given. Raises UserError where
-    neither says how much memory there is.
+    neither says how much memory there is, and where a GPU that is here has less than the profile says.
     """
     return [
         Device(name, max(0, amount - context_bytes(name)), catalogue().hardware.link)
@@ -262,30 +266,57 @@ def host_bytes() -> int:
 
 def memory_of(profile: Profile, memory: str | int | None = None, gpus: int | None = None) -> dict[str, int]:
     """Bytes of each GPU that may be used in all, by name; see `devices_of`."""
-    given = profile.memory if memory is None else memory
     if gpus is not None and gpus < 1:
         raise UserError(f"gpus must be at least 1, not {gpus}.")
+    given = profile.memory if memory is None else memory
+    present = _gpus()
+    if _on_cpu(profile, given is None and gpus is None and not present):
+        return {CPU: host_bytes() if given is None or isinstance(given, Mapping) else parse_bytes(given)}
     if isinstance(given, Mapping):
         if gpus is not None and gpus > len(given):
             raise UserError(
                 f"the profile's memory names {len(given)} GPUs, not {gpus}: give --memory for each of them."
             )
-        amounts = {name: parse_bytes(amount) for name, amount in given.items()}
-        return dict(list(amounts.items())[:gpus])
-    present = _gpus()
+        amounts = dict(list({name: parse_bytes(amount) for name, amount in given.items()}.items())[:gpus])
+    else:
+        names = _names(profile, len(present) or (1 if given is not None else 0), gpus)
+        amounts = {name: parse_bytes(given) if given is not None else _all_of(name, present) for name in names}
+    if memory is None:
+        _check_present(amounts, present)
+    return amounts
+
+
+def _on_cpu(profile: Profile, without_gpu: bool) -> bool:
+    """Whether all runs on the CPU: where that is chosen, or there is no GPU and nothing that needs one."""
     small = profile.vlm is None and all(getattr(profile, task) is None for task in GENERATORS)
-    if profile.device == CPU or (small and given is None and gpus is None and not present):
-        return {CPU: host_bytes() if given is None else parse_bytes(given)}
-    if given is not None:
-        count = gpus or len(present) or 1
-        return {f"cuda:{i}": parse_bytes(given) for i in range(count)}
-    if not present:
+    return profile.device == CPU or (small and without_gpu)
+
+
+def _names(profile: Profile, count: int, gpus: int | None) -> list[str]:
+    if profile.device is not None and profile.device.startswith("cuda:") and gpus is None:
+        return [profile.device]
+    if not (gpus or count):
         raise UserError(
             "there is no GPU here to plan for: say how much memory one has, as in `maia plan --memory 24GiB`."
         )
-    if gpus is not None and gpus > len(present):
-        raise UserError(f"there are {len(present)} GPUs here, not {gpus}: give --memory to plan for others.")
-    return {f"cuda:{i}": total - SPARED for i, total in enumerate(present[:gpus])}
+    return [f"cuda:{i}" for i in range(gpus or count)]
+
+
+def _all_of(name: str, present: Sequence[int]) -> int:
+    index = int(name.partition(":")[2])
+    if index >= len(present):
+        raise UserError(f"there is no {name} here ({len(present)} GPUs): give --memory to plan for other GPUs.")
+    return max(0, present[index] - SPARED)
+
+
+def _check_present(amounts: Mapping[str, int], present: Sequence[int]) -> None:
+    for name, amount in amounts.items():
+        index = int(name.partition(":")[2])
+        if index < len(present) and amount > present[index]:
+            raise UserError(
+                f"{name} has {format_bytes(present[index])}, less than the {format_bytes(amount)} of the profile's "
+                "memory: lower it, or give --memory to plan for another GPU."
+            )
 
 
 def _gpus() -> list[int]:
