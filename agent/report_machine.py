@@ -1,5 +1,6 @@
 """What the scheduler counted during a run (metrics.json), as tables for the report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,8 @@ class MachineTables:
     """Rows of text, a cell for each column. seconds: how long the scheduler ran."""
 
     seconds: str
-    models: list[tuple[str, ...]]
-    devices: list[tuple[str, ...]]
+    models: Sequence[tuple[str, ...]]
+    devices: Sequence[tuple[str, ...]]
 
 
 def machine_tables(metrics: dict[str, Any]) -> MachineTables:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..engine.assembly import assemble
 from ..engine.exemplars import ExemplarIndex, Manifest
-from ..engine.profile import Profile, cache_directory, load_profile
+from ..engine.profile import GENERATORS, Profile, cache_directory, load_profile
+from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
 from ..models.errors import UserError
@@ -21,7 +22,7 @@ from ..models.files import write_whole
 from ..models.targets import Target, Unit, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
-from .services import Services
+from .services import Models, Services
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
 VERSIONED = ("torch", "numpy", "pillow", "skia-python")
@@ -79,13 +80,19 @@ def open_services(
     images = ImageStore(out / "images")
     opened = {name: open_target(name, world, profile) for name in targets}
     indexes = {name: open_index(target, layers[name], profile, progress) for name, target in opened.items()}
-    scheduler = assemble(opened, world, Describer(), profile.jobs)
-    return {name: Services(target, indexes[name], scheduler, images) for name, target in opened.items()}
+    scheduler = assemble(opened, world, Describer(), profile.jobs, profile)
+    models = Models() if profile.world == "testbed" else Models(TEXT_TO_IMAGE, EDIT)
+    return {name: Services(target, indexes[name], scheduler, images, models) for name, target in opened.items()}
 
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
     """The target of that name, with the profile's weights and on its device."""
     if name == "ground-truth":
+        if profile.world != "testbed":
+            raise UserError(
+                f"ground-truth neurons only see what the world testbed draws, not what {profile.world} do: choose "
+                "another --target, or --profile testbed."
+            )
         return load_target(name, world)
     return load_target(name, weights=profile.weights, device=profile.device)
 
@@ -104,6 +111,11 @@ def open_index(target: Target, layers: list[str], profile: Profile, progress: Ru
         for layer in layers:
             index.check_layer(layer)
         return index
+    if profile.world != "testbed":
+        raise UserError(
+            f"the world {profile.world} has no dataset: build an index of one with `maia index build`, and name it "
+            "with --index, or index: in the profile."
+        )
     count = f":{profile.dataset_images}" if profile.dataset_images else ""
     return cached_index(
         target,
@@ -208,12 +220,14 @@ def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: S
             "images": profile.dataset_images or DATASET_SIZE,
             "fingerprint": dataset_fingerprint(),
         }
+    generators = {task: dict(entries) for task in GENERATORS if (entries := getattr(profile, task)) is not None}
     return {
         "units": [str(unit) for unit in units],
         "target": sorted({unit.target for unit in units}),
         "backbone": backbone,
         "world": profile.world,
         "dataset": dataset,
+        **({"generators": generators} if generators else {}),
         "packs": {name: len(nouns) for name, nouns in available().items()},
         "task": settings.task,
         "seed": settings.seed,

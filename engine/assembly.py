@@ -1,65 +1,107 @@
-"""From a profile to a scheduler: the run's models with their sizes, the devices there are, the plan, the runners."""
+"""From a profile to a run's scheduler: its models with their sizes, the devices there are, the plan, the runners."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
+
 from ..models.diffusion.components import weights_bytes
+from ..models.generators import EditGenerator, TextToImageGenerator, load_editor, load_text_to_image
 from ..models.targets import Target
-from ..models.testbed.describer import Describer
 from .placement import place
 from .plan import Component, Device, Duration, ModelFacts
+from .profile import GENERATORS, Profile, generator_options
 from .residency import WeightStore
 from .runners.base import Runner
-from .runners.describer import DESCRIBER, DescriberRunner
+from .runners.describer import DESCRIBER, DescriberRunner, ImageDescriber
+from .runners.generator import TEXT_TO_IMAGE, GeneratorRunner
 from .runners.target import TargetRunner
 from .runners.world import WORLD, DrawingWorld, WorldRunner
 from .scheduler import Scheduler
+from .sizing import CPU, devices_of, host_bytes, sized_models
 from .targets import GPU_BATCH, NetworkTarget
 
 DRAWING = "drawing"
 """The device that the offline world draws on: processor time beside that of networks, and no memory worth counting."""
-CPU = "cpu"
+HOST_LINK = 1e10
+"""Bytes a second from the host's memory to the host's memory: a rough figure."""
 
 WORLD_FACTS = ModelFacts(
     WORLD, duration=Duration(0.0, 0.013), max_batch=16, items_per_unit=110, items_per_call=10, devices=(DRAWING,)
 )
-"""Seconds measured on one core (docs/testbed.md); items of the scripted experimenter's average unit."""
 DESCRIBER_FACTS = ModelFacts(
     DESCRIBER, duration=Duration(0.0, 0.03), max_batch=16, items_per_unit=110, items_per_call=10, devices=(CPU,)
 )
 TARGET_FACTS = ModelFacts(
     "target", duration=Duration(0.0, 0.02), max_batch=GPU_BATCH, items_per_unit=230, items_per_call=10
 )
+"""Seconds on one core; items of the scripted experimenter's average unit, roughly."""
 
 
-def assemble(targets: Mapping[str, Target], world: DrawingWorld, describer: Describer, jobs: int) -> Scheduler:
-    """The scheduler of a run: its world, its describer, its targets (by name), placed for `jobs` agents.
+def assemble(
+    targets: Mapping[str, Target],
+    world: DrawingWorld,
+    describer: ImageDescriber,
+    jobs: int,
+    profile: Profile | None = None,
+) -> Scheduler:
+    """The scheduler of a run, for `jobs` agents: the offline world, its describer, the targets (by name), and the
+    profile's generators, if it names any. Takes over the weights of targets and generators.
 
-    Raises UserError (placement.DoesNotFit) if they do not fit.
+    profile: says what memory may be used; None: all of the host's. Raises UserError for what cannot be loaded, and
+    DoesNotFit.
     """
     store = WeightStore()
-    runners: dict[str, Runner] = {
-        WORLD: WorldRunner(world, WORLD_FACTS),
-        DESCRIBER: DescriberRunner(
-            describer, replace(DESCRIBER_FACTS, components=(Component(DESCRIBER, describer.nbytes),))
-        ),
-    }
-    devices = [Device(DRAWING, 1, 1e9), Device(CPU, host_memory(), 1e9)]
-    for name, target in targets.items():
-        runners[name] = TargetRunner(target, target_facts(target), store)
-    plan = place([runner.facts for runner in runners.values()], devices, jobs)
-    return Scheduler(plan, runners)
+    own = None if profile is None else replace(profile, vlm=None)
+    devices = [Device(CPU, host_bytes(), HOST_LINK)] if own is None else devices_of(own)
+    computing = tuple(device.name for device in devices)
+    runners: list[Runner] = [WorldRunner(world, WORLD_FACTS), DescriberRunner(describer, DESCRIBER_FACTS, store)]
+    runners += [TargetRunner(target, _target_facts(target, computing, own), store) for target in targets.values()]
+    if own is not None:
+        runners += _generators(own, computing, store)
+    if CPU not in computing:
+        devices.append(Device(CPU, host_bytes(), HOST_LINK))
+    devices.append(Device(DRAWING, 1, HOST_LINK))
+    plan = place([runner.facts for runner in runners], devices, jobs)
+    for runner in runners:
+        if isinstance(runner, GeneratorRunner):
+            runner.set_batch(plan.places[runner.facts.name].batch)
+    return Scheduler(plan, {runner.facts.name: runner for runner in runners})
 
 
-def target_facts(target: Target) -> ModelFacts:
-    """Facts of a target: its network's weights; ground-truth neurons have none."""
-    facts = replace(TARGET_FACTS, name=target.name, devices=(CPU,))
+def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile | None) -> ModelFacts:
+    """Weights as they are; workspace and times from the catalogue. Ground-truth neurons have neither."""
     if not isinstance(target, NetworkTarget):
-        return facts
-    return replace(facts, components=(Component(target.fingerprint, weights_bytes(target.network.module)),))
+        return replace(TARGET_FACTS, name=target.name, devices=(CPU,))
+    facts = TARGET_FACTS
+    if profile is not None:
+        facts = sized_models(replace(profile, target=target.name, text2image=None, edit=None))[-1].facts
+    component = Component(f"target/{target.fingerprint}", weights_bytes(target.network.module))
+    where = computing if target.device.type == "cuda" else (CPU,)
+    return replace(facts, name=target.name, components=(component,), devices=where)
 
 
-def host_memory() -> int:
-    """Bytes of the machine's main memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _generators(profile: Profile, computing: tuple[str, ...], store: WeightStore) -> list[GeneratorRunner]:
+    sized = {model.facts.name: model.facts for model in sized_models(profile)}
+    device = torch.device(computing[0])
+    loaded: list[TextToImageGenerator | EditGenerator] = []
+    runners = []
+    for task in GENERATORS:
+        if getattr(profile, task) is None:
+            continue
+        _, options = generator_options(profile, task)
+        load = load_text_to_image if task == TEXT_TO_IMAGE else load_editor
+        loaded.append(load(options, device, share_with=loaded))
+        facts = sized[task]
+        runners.append(
+            GeneratorRunner(
+                loaded[-1],
+                store,
+                facts.workspace,
+                facts.duration,
+                facts.items_per_unit,
+                facts.items_per_call,
+                {name: name for name in computing},
+            )
+        )
+    return runners

@@ -166,17 +166,23 @@ def _moving(state: DeviceState) -> bool:
 
 
 def _run_or_make_room(state: DeviceState, model: ModelState, entry: Waiting) -> Action | None:
-    """The largest batch whose workspace is free; if none is, evict idle models for the smallest."""
-    items = min(entry.items, model.limit)
-    workspace = model.facts.workspace
+    """The largest batch whose workspace is free; or an eviction first, where that saves more batches than it costs."""
+    workspace, wanted = model.facts.workspace, min(entry.items, model.limit)
+    fits = wanted
     if workspace.per_item > 0:
-        items = min(items, (state.free - workspace.fixed) // workspace.per_item)
-    if items >= 1 and workspace.nbytes(items) <= state.free:
-        return Run(model.facts.name, entry.group, items)
-    if _moving(state) or state.running:
-        return None
-    victims = _cheapest(state, [m for m in _evictable(state) if m is not model], workspace.nbytes(1) - state.free, ())
-    return Evict(victims) if victims else None
+        fits = min(wanted, (state.free - workspace.fixed) // workspace.per_item)
+    if workspace.nbytes(fits) > state.free:
+        fits = 0
+    if fits < wanted and not _moving(state) and not state.running:
+        others = [other for other in _evictable(state) if other is not model]
+        unused = [other for other in others if not other.waiting]
+        victims = _cheapest(state, unused, workspace.nbytes(wanted) - state.free, ())
+        if fits < 1 and not victims:
+            victims = _cheapest(state, others, workspace.nbytes(1) - state.free, ())
+        swapped = sum(state.models[name].facts.nbytes for name in victims or ()) / state.device.link
+        if victims and (fits < 1 or (-(-wanted // fits) - 1) * model.facts.duration.fixed > swapped):
+            return Evict(victims)
+    return Run(model.facts.name, entry.group, fits) if fits >= 1 else None
 
 
 def _evictable(state: DeviceState) -> list[ModelState]:

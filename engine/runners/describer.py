@@ -1,19 +1,26 @@
 """The offline world's describer behind the scheduler."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from PIL import Image
+from torch import nn
 
+from ...models.diffusion.components import weights_bytes
 from ..items import Describe
-from ..plan import ModelFacts
+from ..plan import Component, ModelFacts
+from ..residency import WeightStore
 
 DESCRIBER = "describer"
 
 
 class ImageDescriber(Protocol):
-    """Looks at pixels and knows no hypothesis."""
+    """Looks at pixels and knows no hypothesis. modules: its networks, by name; they run on the CPU."""
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]: ...
 
     def describe_text(self, image: Image.Image) -> str:
         """One line about the highlighted region."""
@@ -25,20 +32,27 @@ class ImageDescriber(Protocol):
 
 
 class DescriberRunner:
-    """Answers Describe and Summarize items. It runs on the CPU, where its weights lie from the start."""
+    """Answers Describe and Summarize items."""
 
-    def __init__(self, describer: ImageDescriber, facts: ModelFacts) -> None:
+    def __init__(self, describer: ImageDescriber, facts: ModelFacts, store: WeightStore) -> None:
+        """facts: all but the components, which are the describer's networks. store: takes over their weights."""
         self._describer = describer
-        self.facts = facts
+        self._store = store
+        parts = {f"{facts.name}/{name}": module for name, module in describer.modules.items()}
+        components = tuple(Component(key, weights_bytes(module)) for key, module in parts.items())
+        self.facts = replace(facts, components=components)
+        store.add(facts.name, parts.items())
 
     def keep(self, device: str) -> None:
-        """Nothing to keep."""
+        """No other model shares its weights."""
 
     async def load(self, device: str) -> None:
-        """Nothing to load."""
+        """Copy the weights to the device."""
+        await asyncio.to_thread(self._store.load, self.facts.name, device)
 
     async def offload(self) -> None:
-        """Nothing to free."""
+        """Free the device's copy."""
+        await asyncio.to_thread(self._store.release, self.facts.name)
 
     def group(self, item: Any) -> Hashable:
         """All questions may share a batch."""

@@ -26,8 +26,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from scipy.ndimage import distance_transform_edt, label
+from torch import nn
 
-from ..diffusion.components import weights_bytes
 from ..threads import one_thread
 from .dense import BACKGROUND_CELL, BACKGROUND_NAMES, CELL, GRID, SURFACE_CELL, DenseHead, FrozenNet, look
 from .masked_view import recover
@@ -162,9 +162,9 @@ class Describer:
         self._dense, self._naming = load_heads(weights)
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of its weights."""
-        return sum(weights_bytes(module) for module in (self._net.module, self._dense, self._naming))
+    def modules(self) -> dict[str, nn.Module]:
+        """Its networks, by name."""
+        return {"features": self._net.module, "dense": self._dense, "naming": self._naming}
 
     def see(self, image: np.ndarray) -> Sight:
         """What a whole picture, uint8 [224, 224, 3], shows."""

@@ -62,7 +62,7 @@ class World:
         return self.register(parse_prompt(prompt, seed, purpose))[0]
 
     def edited(self, image: Image.Image, instruction: str) -> Image.Image:
-        """The picture after its instruction. Raises ExperimentError if it cannot be followed, or the picture is foreign."""
+        """The picture after its instruction. Raises ExperimentError for either that it cannot use."""
         return self.register(edit_scene(self._known(image), instruction))[0]
 
     def text2image(
