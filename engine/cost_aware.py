@@ -8,7 +8,7 @@ from .policy import LEASE, Action, DeviceState, Evict, Load, ModelState, Run, Wa
 
 MAX_AGE = 60.0
 """Seconds after which a waiting item goes before all others, whatever the swap costs …"""
-BACKLOG = 2.0
+BACKLOG = 6.0
 """… but not before so many times what all that waits takes: else, with more work than that, age alone would decide."""
 LINGER = 0.6
 """Seconds that a swap waits for agents who may come with work for what is loaded: between two calls of an experiment
@@ -94,7 +94,7 @@ class CostAware:
             if state.thinking and state.now < settled:
                 timers.append(settled)
                 return None
-        model, victims = min(free or found, key=lambda pair: _load_order(state, *pair))
+        model, victims = min(free or found, key=lambda pair: _load_order(state, pair[0]))
         return Load(model.facts.name, victims)
 
     def _gathered(self, models: list[ModelState]) -> bool:
@@ -137,14 +137,14 @@ def _urge(state: DeviceState, urgent: ModelState) -> Action | None:
     return Load(urgent.facts.name, victims) if victims is not None else None
 
 
-def _load_order(state: DeviceState, model: ModelState, victims: tuple[str, ...]) -> tuple[float, float, str]:
-    """First the model that helps most agents for the seconds of its swap and of all that waits for it."""
-    size = model.limit if model.facts.kind == "batch" else model.place.batch
-    batches = -(-model.items // size)
-    seconds = batches * model.facts.duration.fixed + model.facts.duration.per_item * min(model.items, size)
-    swapped = sum(state.models[name].facts.nbytes for name in victims)
-    seconds += (_missing(state, model) + swapped) / state.device.link
-    return -sum(entry.agents for entry in model.waiting) / max(seconds, 1e-9), model.oldest, model.facts.name
+def _load_order(state: DeviceState, model: ModelState) -> tuple[float, str]:
+    """First the model for which agents have waited longest in sum.
+
+    Not the one that helps most agents a second: quick models would then race ahead of those who wait for a slow one,
+    all would fall out of step, and every swap would serve few.
+    """
+    waited = sum(entry.agents * (state.now - entry.oldest + 1.0) for entry in model.waiting)
+    return -waited, model.facts.name
 
 
 def _serve(model: ModelState) -> Action | None:

@@ -29,7 +29,8 @@ BATCHED = 0.7
 @dataclass(frozen=True)
 class Sized:
     """A model with its facts, and where they are from. title: what it is. parts: names of its components. weights,
-    workspace, duration: sources, in a few words. terms: what the workspace consists of, as (text, fixed, per item)."""
+    workspace, duration: sources, in a few words. terms: what the workspace consists of, as (text, fixed, per item).
+    setting: what measurements of it are kept under (`Calibration`)."""
 
     facts: ModelFacts
     title: str
@@ -38,6 +39,7 @@ class Sized:
     workspace: str
     duration: str
     terms: tuple[tuple[str, int, int], ...]
+    setting: str
 
 
 def calibration_file() -> Path:
@@ -110,6 +112,7 @@ def _generator(profile: Profile, task: str, calibration: Calibration) -> Sized:
         "measured" if measured.workspace else f"traced x {MARGIN:g}" if known == name else f"as {known}",
         "measured" if measured.duration else "estimate",
         (*terms, ("denoising a picture" if options.vae_slicing else "a picture", 0, facts.workspace.per_item)),
+        setting,
     )
 
 
@@ -216,6 +219,7 @@ def _target(profile: Profile, calibration: Calibration) -> Sized:
         "measured" if measured.workspace else traced,
         "measured" if measured.duration else "estimate",
         (("a picture", 0, workspace.per_item),),
+        "fp32",
     )
 
 
