@@ -192,6 +192,7 @@ def _vlm(profile: Profile, calibration: Calibration) -> Sized:
             ("CUDA of the server, graphs, activations", facts.workspace.fixed, 0),
             (f"cache of {options.context} tokens", 0, facts.workspace.per_item),
         ),
+        setting,
     )
 
 
