@@ -82,26 +82,25 @@ def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile |
 
 
 def _generators(profile: Profile, computing: tuple[str, ...], store: WeightStore) -> list[GeneratorRunner]:
-    sized = {model.facts.name: model.facts for model in sized_models(profile)}
     device = torch.device(computing[0])
-    loaded: list[TextToImageGenerator | EditGenerator] = []
-    runners = []
+    loaded: dict[str, TextToImageGenerator | EditGenerator] = {}
     for task in GENERATORS:
-        if getattr(profile, task) is None:
-            continue
-        _, options = generator_options(profile, task)
-        load = load_text_to_image if task == TEXT_TO_IMAGE else load_editor
-        loaded.append(load(options, device, share_with=loaded))
-        facts = sized[task]
-        runners.append(
-            GeneratorRunner(
-                loaded[-1],
-                store,
-                facts.workspace,
-                facts.duration,
-                facts.items_per_unit,
-                facts.items_per_call,
-                {name: name for name in computing},
-            )
+        if getattr(profile, task) is not None:
+            _, options = generator_options(profile, task)
+            load = load_text_to_image if task == TEXT_TO_IMAGE else load_editor
+            loaded[task] = load(options, device, share_with=loaded.values())
+    # Only now: a runner takes the weights out of its generator.
+    sized = {model.facts.name: model.facts for model in sized_models(profile)}
+    where = {name: name for name in computing}
+    return [
+        GeneratorRunner(
+            generator,
+            store,
+            sized[task].workspace,
+            sized[task].duration,
+            sized[task].items_per_unit,
+            sized[task].items_per_call,
+            where,
         )
-    return runners
+        for task, generator in loaded.items()
+    ]
