@@ -48,6 +48,16 @@ class Ledger:
         present = {part.key for other in self.entries if other.holding for part in other.facts.components}
         return tuple(part for part in entry.facts.components if part.key in present)
 
+    def leasable(self, entry: ModelEntry) -> bool:
+        """A lease may be granted: each leased model can then still run beside the others. Else holders of two leases
+        could wait for each other's memory."""
+        if not any(other.leases for other in self.entries if other is not entry):
+            return True
+        stay = [e for e in self.entries if e is entry or e.leases or (e.is_server and e.place.resident)]
+        components = component_bytes(part for other in stay for part in other.facts.components)
+        batch = max(0 if other.is_server else other.facts.workspace.nbytes(1) for other in stay)
+        return components + sum(other.held for other in stay) + batch <= self.device.memory
+
     def check(self, more: int, action: object) -> None:
         """Raises BudgetError if `more` bytes do not fit beside those in use."""
         used = self.used()

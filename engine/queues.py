@@ -135,10 +135,10 @@ class ModelEntry:
         for queue in self.queues.values():
             yield from queue.items
 
-    def seen(self) -> ModelState:
-        """What a policy is told."""
+    def seen(self, leasable: bool = True) -> ModelState:
+        """What a policy is told. leasable: leases may be granted now; else those who wait for one are not mentioned."""
         waiting = [queue.seen(group) for group, queue in self.queues.items()]
-        if self.lease_waiters:
+        if self.lease_waiters and leasable:
             waiting.append(Waiting(LEASE, len(self.lease_waiters), len(self.lease_waiters), self.lease_waiters[0][0]))
         waiting.sort(key=lambda entry: entry.oldest)
         return ModelState(

@@ -54,6 +54,7 @@ class Scheduler:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._poked = False
         self._broken: BaseException | None = None
+        self._leaving = False
         self._started = 0.0
 
     async def __aenter__(self) -> Self:
@@ -68,21 +69,18 @@ class Scheduler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Waits for what is under way; what still waits is withdrawn."""
-        for entry in self._entries.values():
-            for item in entry.take_all():
-                item.call.future.cancel()
-            for _, waiter in entry.lease_waiters:
-                waiter.cancel()
-            entry.lease_waiters.clear()
+        self._leaving = True
+        self._end_waiting(None)
         while self._tasks:
             await asyncio.wait(self._tasks)
+        self._end_waiting(None)  # batches that failed have put their items back
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self.metrics.seconds += self._now() - self._started
         for entry in self._entries.values():
             entry.last_used = float("-inf")  # of this loop's clock
-        self._loop, self._poked = None, False
+        self._loop, self._poked, self._leaving = None, False, False
 
     @contextlib.asynccontextmanager
     async def agent(self, name: str) -> AsyncIterator[None]:
@@ -103,7 +101,7 @@ class Scheduler:
         Cancelling the call withdraws what has not started. agent: whose call it is (None: that of the `agent` block,
         else a caller of its own). Raises ValueError for an unknown model.
         """
-        loop, entry = self._running(), self._entry(model)
+        loop, entry = self._open(), self._entry(model)
         if not items:
             return []
         now = loop.time()
@@ -134,9 +132,10 @@ class Scheduler:
     async def lease(self, model: str) -> AsyncIterator[None]:
         """Have the model loaded, and keep it so, as long as the block lasts.
 
-        Inside, ask only for models that fit beside it. Raises ModelUnavailable if it cannot be loaded.
+        Inside, ask only for models that fit beside it. Leases of models that could not all run beside each other are
+        granted one after the other. Raises ModelUnavailable if it cannot be loaded.
         """
-        loop, entry = self._running(), self._entry(model)
+        loop, entry = self._open(), self._entry(model)
         granted: asyncio.Future[None] = loop.create_future()
         waiter = (loop.time(), granted)
         entry.lease_waiters.append(waiter)
@@ -173,16 +172,19 @@ class Scheduler:
             raise ValueError(f"the plan has no model {model!r}, only {', '.join(sorted(self._entries))}")
         return self._entries[model]
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _open(self) -> asyncio.AbstractEventLoop:
         if self._broken is not None:
             raise self._broken
-        if self._loop is None:
+        if self._loop is None or self._leaving:
             raise RuntimeError("the scheduler is not running: use it inside `async with scheduler:`")
         return self._loop
 
-    def _now(self) -> float:
+    def _running(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None
-        return self._loop.time()
+        return self._loop
+
+    def _now(self) -> float:
+        return self._running().time()
 
     def _caller(self, agent: str | None) -> str:
         name = agent if agent is not None else _agent.get()
@@ -198,7 +200,7 @@ class Scheduler:
 
     def _decide(self) -> None:
         self._poked = False
-        if self._loop is None:
+        if self._loop is None or self._leaving or self._broken is not None:
             return
         try:
             for ledger in self._ledgers.values():
@@ -212,13 +214,15 @@ class Scheduler:
             self._timers.pop(device.name).cancel()
         while True:
             for entry in ledger.entries:
-                self._grant(entry)
+                self._grant(ledger, entry)
             action = self.policy.decide(self._state(ledger))
             if isinstance(action, Run):
                 self._run(ledger, action)
             elif isinstance(action, Load):
                 self._start_load(ledger, action)
             elif isinstance(action, Evict):
+                if not action.models:
+                    raise BudgetError(f"{action} does nothing: it would be asked for again without end")
                 self._start(self._offload(self._evictable(ledger, action.models)))
             else:
                 if action.until is not None:
@@ -230,14 +234,14 @@ class Scheduler:
             ledger.device,
             self._now(),
             ledger.free(),
-            {entry.facts.name: entry.seen() for entry in ledger.entries},
+            {entry.facts.name: entry.seen(ledger.leasable(entry)) for entry in ledger.entries},
             self._batches[ledger.device.name],
             len(self._agents),
             sum(1 for name in self._agents if not self._calls[name]),
         )
 
-    def _grant(self, entry: ModelEntry) -> None:
-        while entry.state == "loaded" and entry.lease_waiters:
+    def _grant(self, ledger: Ledger, entry: ModelEntry) -> None:
+        while entry.state == "loaded" and entry.lease_waiters and ledger.leasable(entry):
             _, waiter = entry.lease_waiters.popleft()
             if not waiter.done():
                 entry.leases += 1
@@ -246,14 +250,19 @@ class Scheduler:
     def _break(self, error: BaseException) -> None:
         """Nothing can go on: everyone who waits is told."""
         self._broken = error
+        self._end_waiting(error)
+
+    def _end_waiting(self, error: BaseException | None) -> None:
+        """Whoever waits is told the error; None: withdrawn."""
         for entry in self._entries.values():
-            for item in entry.take_all():
-                if not item.call.future.done():
-                    item.call.future.set_exception(error)
-            for _, waiter in entry.lease_waiters:
-                if not waiter.done():
-                    waiter.set_exception(error)
+            futures: list[asyncio.Future[Any]] = [item.call.future for item in entry.take_all()]
+            futures += [waiter for _, waiter in entry.lease_waiters]
             entry.lease_waiters.clear()
+            for future in futures:
+                if error is None:
+                    future.cancel()
+                elif not future.done():
+                    future.set_exception(error)
 
     def _start(self, work: Any) -> None:
         task = self._running().create_task(self._guarded(work))
@@ -266,6 +275,8 @@ class Scheduler:
         except Exception as error:
             self._break(error)
         finally:
+            if self._broken is not None:
+                self._end_waiting(self._broken)  # what a batch that failed has put back
             self._poke()
 
     # Batches
@@ -274,7 +285,12 @@ class Scheduler:
         device, entry = ledger.device, self._entries[action.model]
         queue = entry.queues.get(action.group)
         allowed = entry.place.batch - entry.running if entry.is_server else 0 if entry.running else entry.limit
-        if entry.state != "loaded" or queue is None or not 1 <= action.items <= min(len(queue.items), allowed):
+        if (
+            entry not in ledger.entries
+            or entry.state != "loaded"
+            or queue is None
+            or not 1 <= action.items <= min(len(queue.items), allowed)
+        ):
             raise BudgetError(f"{action} cannot run: the model is {entry.state}, {allowed} items are allowed")
         workspace = 0 if entry.is_server else entry.facts.workspace.nbytes(action.items)
         if not entry.is_server and self._batches[device.name] >= device.slots:
@@ -302,6 +318,8 @@ class Scheduler:
             results = await entry.runner.run([item.value for item in items])
             if len(results) != len(items):
                 results = RuntimeError(f"{entry.facts.name} gave {len(results)} results for {len(items)} items")
+        except asyncio.CancelledError:
+            results = RuntimeError(f"a batch of {entry.facts.name} was cancelled")
         except Exception as error:
             results = error
         now = self._now()
@@ -320,15 +338,18 @@ class Scheduler:
 
     def _batch_failed(self, entry: ModelEntry, group: Hashable, items: list[Item], error: BaseException) -> None:
         """Memory that did not suffice halves the batches; for any other error each item gets a batch of its own."""
+        size = len(items)  # that failed: of two items one may have been withdrawn, the other is no less innocent
         items = [item for item in items if not item.call.future.done()]
         if isinstance(error, OutOfMemory):
             self.metrics.models[entry.facts.name].halved += 1
-            if len(items) > 1 and not entry.is_server:
-                entry.limit = max(1, min(entry.limit, len(items)) // 2)
-                entry.queue(group).put_back(items)
+            if size > 1 and not entry.is_server:
+                entry.limit = max(1, min(entry.limit, size) // 2)
+                if items:
+                    entry.queue(group).put_back(items)
                 return
-            error = ExperimentError(f"{entry.facts.name} ran out of memory on this: ask for something smaller.")
-        elif len(items) > 1 and not isinstance(error, UserError):
+            if size == 1:
+                error = ExperimentError(f"{entry.facts.name} ran out of memory on this: ask for something smaller.")
+        if size > 1 and not isinstance(error, UserError):
             for item in items:
                 entry.queue((group, "alone", next(self._numbers))).add([item])
             return
@@ -346,7 +367,7 @@ class Scheduler:
     def _evictable(self, ledger: Ledger, names: Sequence[str]) -> list[ModelEntry]:
         if ledger.moving():
             raise BudgetError(f"{ledger.device.name} loads or offloads a model already")
-        entries = [self._entries[name] for name in names]
+        entries = [self._entries[name] for name in dict.fromkeys(names)]
         for entry in entries:
             if not entry.seen().evictable or entry not in ledger.entries:
                 raise BudgetError(f"{entry.facts.name} cannot be evicted from {ledger.device.name} now")
@@ -388,6 +409,8 @@ class Scheduler:
                 f"{entry.facts.name} did not fit into {ledger.device.name}, which another program may be using: free "
                 "its memory, or give less with --memory."
             )
+        except asyncio.CancelledError:
+            error = ModelUnavailable(f"loading {entry.facts.name} was cancelled: ask again.")
         except Exception as problem:
             error = problem
         metrics.load_seconds += self._now() - started

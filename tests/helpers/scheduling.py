@@ -1,0 +1,512 @@
+"""Random plans, runners that fail in every way they may, callers, and what must be true of them all afterwards."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal
+
+from maia.benchmarks.scheduling.simulated import DeviceLedger
+from maia.engine.cost_aware import CostAware
+from maia.engine.plan import Component, Device, Duration, ModelFacts, Place, Plan, Workspace, component_bytes
+from maia.engine.policy import DeviceState, ModelState, Policy, Waiting
+from maia.engine.runners.base import ModelUnavailable, OutOfMemory
+from maia.engine.scheduler import Scheduler
+from maia.models.errors import ExperimentError
+
+Kind = Literal["good", "fails", "poison", "short", "ungroupable"]
+
+
+class JobError(Exception):
+    """An item's own error; args: its number."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """An item. number: unique. fails: its result is a JobError; poison: a batch with it raises one; short: a batch with
+    it loses a result; ungroupable: its runner cannot say its group."""
+
+    number: int
+    group: Hashable = 0
+    kind: Kind = "good"
+
+
+def outcome(result: Any) -> tuple[str, str]:
+    """What is compared of a result or an exception."""
+    return type(result).__name__, str(result)
+
+
+def alone(model: str, job: Job, hidden: int | None) -> tuple[str, str]:
+    """The outcome of an item that is run by itself on a model for whose device more than `hidden` items are too many:
+    a function of the item alone."""
+    if job.kind == "ungroupable":
+        return outcome(JobError(job.number))
+    if hidden == 0:
+        return outcome(ExperimentError(f"{model} ran out of memory on this: ask for something smaller."))
+    if job.kind == "short":
+        return outcome(RuntimeError(f"{model} gave 0 results for 1 items"))
+    return outcome(f"{model} answers {job.number}" if job.kind == "good" else JobError(job.number))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch that ran. error: of the whole batch, or "". of: which loop (the first is 0)."""
+
+    model: str
+    numbers: tuple[int, ...]
+    started: float
+    ended: float
+    error: str
+    of: int
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Of a model. loads: the first so many loads fail. hidden: batches of more items run out of memory."""
+
+    loads: float = 0
+    hidden: int | None = None
+
+
+class Lab:
+    """Devices and runners of a plan. wrong: what the scheduler must never do and did."""
+
+    def __init__(self, plan: Plan, faults: dict[str, Faults] | None = None) -> None:
+        self.plan = plan
+        self.faults = {facts.name: (faults or {}).get(facts.name, Faults()) for facts in plan.models}
+        self.ledgers = {device.name: DeviceLedger(device) for device in plan.devices}
+        self.running: Counter[str] = Counter()
+        self.runners = {facts.name: LabRunner(facts, self) for facts in plan.models}
+        self.batches: list[Batch] = []
+        self.answered: Counter[int] = Counter()
+        self.wrong: list[str] = []
+        self.loop = 0
+
+    def check(self, condition: bool, text: str) -> None:
+        """Notes what is wrong; an exception would only become some item's result."""
+        if not condition:
+            self.wrong.append(text)
+
+    def verify(self) -> None:
+        """Nothing went wrong: budgets, batches, groups, slots, and no item was answered twice."""
+        assert not self.wrong, self.wrong
+        violations = [violation for ledger in self.ledgers.values() for violation in ledger.violations]
+        assert not violations, violations
+        twice = {number: times for number, times in self.answered.items() if times > 1}
+        assert not twice, f"answered more than once: {twice}"
+
+
+class LabRunner:
+    """A runner that takes its facts' seconds (a thread of its own: `threads`), fails as told, and keeps the books."""
+
+    def __init__(self, facts: ModelFacts, lab: Lab) -> None:
+        self.facts, self.lab = facts, lab
+        self.faults = lab.faults[facts.name]
+        self.failed_loads = 0
+        self.device: str | None = None
+        self.busy = False
+        self.in_flight = 0
+
+    def keep(self, device: str) -> None:
+        """See Runner."""
+        self.lab.check(not self.busy and self.device is None, f"{self.facts.name} is to be kept in between")
+        self.lab.ledgers[device].keep(self.facts)
+
+    async def load(self, device: str) -> None:
+        """See Runner."""
+        name, ledger = self.facts.name, self.lab.ledgers[device]
+        self.lab.check(not self.busy and self.device is None, f"{name} is loaded twice")
+        self.lab.check(device == self.lab.plan.places[name].device, f"{name} is loaded on {device}")
+        self.busy = True
+        missing = ledger.hold(self.facts)
+        if self.facts.kind == "server":
+            ledger.take(self, self.facts.workspace.nbytes(self.lab.plan.places[name].batch), f"{name} awake")
+        await ledger.copy(missing)
+        self.busy = False
+        if self.failed_loads < self.faults.loads:
+            self.failed_loads += 1
+            ledger.give(self)
+            ledger.release(name)
+            raise ModelUnavailable(f"{name} cannot be loaded")
+        ledger.loaded_bytes += missing
+        ledger.loads += 1
+        self.device = device
+
+    async def offload(self) -> None:
+        """See Runner; takes a moment, in which the bytes are still in use."""
+        name = self.facts.name
+        self.lab.check(self.device is not None and not self.busy and not self.in_flight, f"{name} is offloaded in use")
+        if self.device is None:
+            return
+        ledger, self.device = self.lab.ledgers[self.device], None
+        self.busy = True
+        await asyncio.sleep(0.01)
+        self.busy = False
+        ledger.give(self)
+        ledger.release(name)
+
+    def group(self, item: Job) -> Hashable:
+        """See Runner."""
+        if item.kind == "ungroupable":
+            raise JobError(item.number)
+        return item.group
+
+    async def run(self, items: Sequence[Job]) -> list[Any]:
+        """See Runner."""
+        lab, name, server = self.lab, self.facts.name, self.facts.kind == "server"
+        place = lab.plan.places[name]
+        device = lab.plan.device(place.device)
+        lab.check(self.device == device.name and not self.busy, f"{name} runs and is not loaded")
+        lab.check(server or not self.in_flight, f"{name} runs two batches")
+        lab.check(bool(items), f"{name} runs an empty batch")
+        lab.check(len({item.group for item in items}) == 1, f"{name} runs a batch of several groups")
+        self.in_flight += len(items)
+        lab.check(self.in_flight <= place.batch, f"{name} runs {self.in_flight} items")
+        key = object()
+        if not server:
+            lab.running[device.name] += 1
+            lab.check(lab.running[device.name] <= device.slots, f"{lab.running[device.name]} batches on {device.name}")
+            lab.ledgers[device.name].take(key, self.facts.workspace.nbytes(len(items)), f"batch of {name}")
+        loop = asyncio.get_running_loop()
+        started, size, error = loop.time(), self.in_flight, ""
+        try:
+            await self._work(self.facts.duration.seconds(size))
+            results = self._results(items)
+            for item in items:
+                lab.answered[item.number] += len(results) == len(items)
+            return results
+        except Exception as problem:
+            error = type(problem).__name__
+            raise
+        finally:
+            lab.ledgers[device.name].give(key)
+            lab.running[device.name] -= not server
+            self.in_flight -= len(items)
+            numbers = tuple(item.number for item in items)
+            lab.batches.append(Batch(name, numbers, started, loop.time(), error, lab.loop))
+
+    async def _work(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def _results(self, items: Sequence[Job]) -> list[Any]:
+        hidden = self.faults.hidden
+        if hidden is not None and len(items) > hidden:
+            raise OutOfMemory(f"{len(items)} items of {self.facts.name}")
+        for item in items:
+            if item.kind == "poison":
+                raise JobError(item.number)
+        answers = [
+            f"{self.facts.name} answers {item.number}" if item.kind != "fails" else JobError(item.number)
+            for item in items
+        ]
+        return answers[any(item.kind == "short" for item in items) :]
+
+
+# Plans
+
+
+def make_plan(
+    models: Sequence[ModelFacts], memory: int, batch: int = 4, slots: int = 1, resident: Sequence[str] = ()
+) -> Plan:
+    """All models on one device "gpu" whose link brings one byte a second."""
+    places = {m.name: Place("gpu", m.name in resident, min(batch, m.max_batch)) for m in models}
+    return Plan((Device("gpu", memory, 1.0, slots),), tuple(models), places)
+
+
+def make_model(name: str, nbytes: int = 10, workspace: Workspace | None = None, **options: Any) -> ModelFacts:
+    """One component of its own; a batch takes a second."""
+    options = {"duration": Duration(1.0, 0.0), "max_batch": 8, "components": (Component(name, nbytes),), **options}
+    return ModelFacts(name, workspace=workspace or Workspace(), **options)
+
+
+def random_plan(random: Random, models: int, devices: int) -> Plan:
+    """Any plan on which each model fits beside the servers that stay, some of them barely."""
+    pool = [Component(f"part-{k}", random.randint(1, 6)) for k in range(models + 1)]
+    link = random.choice([1.0, 4.0, 20.0])
+    facts, places = [], {}
+    for number in range(models):
+        server = random.random() < 0.25
+        model = ModelFacts(
+            f"model-{number}",
+            tuple(random.sample(pool, random.randint(0, min(3, len(pool))))),
+            Workspace(random.randint(0, 3), random.randint(0, 2)),
+            Duration(random.choice([0.0, 0.1, 1.0]), random.choice([0.01, 0.1, 0.5])),
+            max_batch=random.randint(1, 5),
+            items_per_unit=random.choice([1, 10]),
+            kind="server" if server else "batch",
+            can_sleep=server and random.random() < 0.6,
+        )
+        resident = not model.can_sleep if server else random.random() < 0.3
+        facts.append(model)
+        places[model.name] = Place(f"gpu{number % devices}", resident, random.randint(1, model.max_batch))
+    made = tuple(
+        Device(name, _memory(random, [m for m in facts if places[m.name].device == name], places), link, slots)
+        for name, slots in ((f"gpu{k}", random.randint(1, 3)) for k in range(devices))
+    )
+    return Plan(made, tuple(facts), places)
+
+
+def _memory(random: Random, models: Sequence[ModelFacts], places: dict[str, Place]) -> int:
+    stay = [m for m in models if m.kind == "server" and places[m.name].resident]
+
+    def together(others: Sequence[ModelFacts], batch: bool) -> int:
+        all_of_them = {m.name: m for m in (*stay, *others)}.values()
+        awake = sum(m.held(places[m.name].batch) - m.nbytes for m in all_of_them)
+        runs = [m.workspace.nbytes(places[m.name].batch if batch else 1) for m in others if m.kind == "batch"]
+        return component_bytes(part for m in all_of_them for part in m.components) + awake + sum(runs)
+
+    least = max((together([model], False) for model in models), default=0)
+    most = max(least, together(models, True))
+    return max(1, random.choice([least, least, random.randint(least, most), most]))
+
+
+# Callers
+
+
+@dataclass(frozen=True)
+class Think:
+    """Seconds in which nothing is asked."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call. patience: seconds after which it is cancelled."""
+
+    model: str
+    jobs: tuple[Job, ...]
+    patience: float | None = None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Steps that are done while the model is leased."""
+
+    model: str
+    steps: tuple["Think | Ask", ...]
+
+
+Step = Think | Ask | Lease
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A call that ended. results: None if it was cancelled (by its caller: `ended` is when)."""
+
+    ask: Ask
+    asked: float
+    ended: float
+    results: list[Any] | None
+    of: int
+
+
+@dataclass
+class Log:
+    """What callers saw. lease_errors: leases that were refused."""
+
+    answers: list[Answer] = field(default_factory=list)
+    lease_errors: list[Exception] = field(default_factory=list)
+
+
+async def act(scheduler: Scheduler, name: str | None, steps: Sequence[Step], log: Log, of: int = 0) -> None:
+    """A caller's steps, one after the other. name: None for one that does not say who it is."""
+    async with AsyncExitStack() as stack:
+        if name is not None:
+            await stack.enter_async_context(scheduler.agent(name))
+        for step in steps:
+            await _step(scheduler, step, log, of)
+
+
+async def _step(scheduler: Scheduler, step: Step, log: Log, of: int) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(step, Think):
+        await asyncio.sleep(step.seconds)
+    elif isinstance(step, Lease):
+        try:
+            async with scheduler.lease(step.model):
+                for inner in step.steps:
+                    await _step(scheduler, inner, log, of)
+        except ModelUnavailable as error:
+            log.lease_errors.append(error)
+    else:
+        asked = loop.time()
+        results: list[Any] | None = None
+        try:
+            async with asyncio.timeout(step.patience):
+                results = await scheduler.submit(step.model, step.jobs)
+        except TimeoutError:
+            pass
+        finally:
+            log.answers.append(Answer(step, asked, loop.time(), results, of))
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A plan, what fails, and callers: names (None: unnamed) with their steps."""
+
+    plan: Plan
+    faults: dict[str, Faults]
+    callers: tuple[tuple[str | None, tuple[Step, ...]], ...]
+
+    def asks(self) -> Iterator[Ask]:
+        """All calls."""
+        for _, steps in self.callers:
+            for step in steps:
+                yield from _asks(step)
+
+
+def _asks(step: Step) -> Iterator[Ask]:
+    if isinstance(step, Ask):
+        yield step
+    elif isinstance(step, Lease):
+        for inner in step.steps:
+            yield from _asks(inner)
+
+
+def random_workload(
+    seed: int,
+    models: int,
+    callers: int,
+    steps: int,
+    devices: int = 1,
+    faults: bool = False,
+    cancels: bool = False,
+    leases: bool = False,
+) -> Workload:
+    """Determined by its arguments; smaller ones give smaller workloads."""
+    random = Random(seed)
+    plan = random_plan(random, models, devices)
+    # Thoughtful callers leave gaps in which swaps pay; hasty ones keep what is loaded at work.
+    pace = random.choice([0.1, 1.0, 5.0])
+    numbers = iter(range(10**9))
+    kinds: list[Kind] = ["good"] * 12 + (["fails", "poison", "short", "ungroupable"] if faults else [])
+    groups = random.choice([1, 1, 3])
+
+    def ask(model: str) -> Ask:
+        jobs = tuple(
+            Job(next(numbers), random.randrange(groups), random.choice(kinds))
+            for _ in range(random.choice([1, 1, 3, 7]))
+        )
+        return Ask(model, jobs, random.choice([None, None, 0.0, random.uniform(0, 4 * pace)]) if cancels else None)
+
+    def step() -> Step:
+        model = random.choice(plan.models).name
+        kind = random.random()
+        if leases and kind < 0.2:
+            inner = [random.choice([Think(random.uniform(0, pace)), ask(model)]) for _ in range(random.randrange(3))]
+            return Lease(model, tuple(inner))
+        return Think(random.uniform(0, pace)) if kind < 0.4 else ask(model)
+
+    made = tuple(
+        (
+            random.choice([f"agent-{k}", f"agent-{k}", None]),
+            (Think(random.uniform(0, 2 * pace)), *(step() for _ in range(random.randint(1, steps)))),
+        )
+        for k in range(callers)
+    )
+    broken = {
+        facts.name: Faults(random.choice([0, 0, 0, 1, 2, math.inf]), random.choice([None, None, 0, 1, 2, 3]))
+        for facts in plan.models
+        if faults
+    }
+    return Workload(plan, broken, made)
+
+
+async def play(workload: Workload, scheduler: Scheduler, log: Log, leave: float | None = None, of: int = 0) -> None:
+    """All callers at once. leave: leave the scheduler at that time, whatever they do; then they must all end too."""
+    async with scheduler:
+        tasks = [asyncio.create_task(act(scheduler, name, steps, log, of)) for name, steps in workload.callers]
+        await asyncio.wait(tasks, timeout=leave)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if end is None or (leave is not None and isinstance(end, asyncio.CancelledError)):
+            continue
+        if leave is None or not isinstance(end, RuntimeError) or "not running" not in str(end):
+            raise end
+
+
+def verify_answers(lab: Lab, log: Log, late: bool = False) -> None:
+    """Each item of a call that came back has the outcome that it has alone, in its place; what was cancelled and had
+    not started never ran. late: the scheduler was left, so that calls may have been cancelled by it."""
+    lab.verify()
+    for answer in log.answers:
+        runner = lab.runners[answer.ask.model]
+        if answer.results is None:
+            assert late or answer.ask.patience is not None, f"{answer} was cancelled by nobody"
+            numbers = {job.number for job in answer.ask.jobs}
+            ran = [b for b in lab.batches if b.of == answer.of and b.started > answer.ended and numbers & {*b.numbers}]
+            assert not ran, f"{answer} was cancelled and ran: {ran}"
+            continue
+        assert len(answer.results) == len(answer.ask.jobs)
+        for job, result in zip(answer.ask.jobs, answer.results, strict=True):
+            if isinstance(result, ModelUnavailable):
+                assert runner.failed_loads and job.kind != "ungroupable", f"{job}: {result}"
+                continue
+            assert outcome(result) == alone(answer.ask.model, job, runner.faults.hidden), job
+            assert job.kind not in ("good", "fails") or runner.faults.hidden == 0 or lab.answered[job.number] == 1
+
+
+# The bound of waiting
+
+
+def longest_wait(workload: Workload, policy: CostAware) -> float:
+    """Seconds within which every call of the workload must be answered, for callers who have one call at a time and
+    hold no lease. See tests/engine/test_scheduler_starvation.py for why."""
+    plan = workload.plan
+    asked: Counter[str] = Counter()  # most items that can wait for each model at once
+    for _, steps in workload.callers:
+        most: Counter[str] = Counter()
+        for step in steps:
+            for ask in _asks(step):
+                most[ask.model] = max(most[ask.model], len(ask.jobs))
+        asked.update(most)
+    waiting = batch = load = 0.0
+    halvings = 0
+    for facts in plan.models:
+        place = plan.places[facts.name]
+        copy = facts.nbytes / plan.device(place.device).link + 0.01 * len(plan.models)
+        waiting += asked[facts.name] * facts.duration.seconds(1) + (copy if asked[facts.name] else 0)
+        batch, load = max(batch, facts.duration.seconds(place.batch)), max(load, copy)
+        halvings += place.batch.bit_length()
+    steps = 2 * sum(asked.values()) + halvings + 1
+    return max(policy.max_age, policy.backlog * waiting) + steps * 2 * (load + batch)
+
+
+# States for the policy alone
+
+
+def waiting(items: int, oldest: float = 0.0, agents: int = 1, group: Hashable = "g") -> Waiting:
+    """Items that wait."""
+    return Waiting(group, items, agents, oldest)
+
+
+def model_state(
+    facts: ModelFacts,
+    state: Literal["offloaded", "loading", "loaded", "offloading"] = "loaded",
+    *entries: Waiting,
+    resident: bool = False,
+    batch: int = 4,
+    **options: Any,
+) -> ModelState:
+    """A model's state; by default nobody uses it and it was last used at 0."""
+    options = {"running": 0, "limit": batch, "leased": False, "last_used": 0.0, **options}
+    return ModelState(facts, Place("gpu", resident, batch), state, entries, **options)
+
+
+def device_state(
+    *models: ModelState, memory: int = 100, now: float = 0.0, slots: int = 1, **options: Any
+) -> DeviceState:
+    """A device that holds these models; free: what they leave of its memory."""
+    held = [model for model in models if model.state != "offloaded"]
+    used = component_bytes(part for model in held for part in model.facts.components)
+    used += sum(model.facts.held(model.place.batch) - model.facts.nbytes for model in held)
+    used += sum(
+        model.facts.workspace.nbytes(model.running) for model in held if model.facts.kind == "batch" and model.running
+    )
+    running = sum(1 for model in held if model.running and model.facts.kind == "batch")
+    options = {"free": memory - used, "running": running, "agents": 0, "thinking": 0, **options}
+    return DeviceState(Device("gpu", memory, 1.0, slots), now, models={m.facts.name: m for m in models}, **options)
