@@ -99,7 +99,7 @@ class WeightStore:
 
         Raises KeyError for an unknown model.
         """
-        place = torch.device(device)
+        place = _place(device)
         with self._lock:
             for part in self._models[model]:
                 copy = self._copies.get((part.key, place))
@@ -112,7 +112,7 @@ class WeightStore:
         Raises KeyError for an unknown model, ValueError where it is loaded on another device, and what torch raises
         (torch.OutOfMemoryError): then nothing is loaded that was not before.
         """
-        place = torch.device(device)
+        place = _place(device)
         with self._lock:
             parts = self._models[model]
             if model in self._at:
@@ -201,7 +201,7 @@ class WeightStore:
 
     def device_bytes(self, device: str | torch.device) -> int:
         """Bytes of weights on a device, each key counted once."""
-        place = torch.device(device)
+        place = _place(device)
         with self._lock:
             return sum(_nbytes(copy.tensors) for (_, where), copy in self._copies.items() if where == place)
 
@@ -226,6 +226,14 @@ class WeightStore:
         owners = {id(slot.owner): slot.owner for slot in part.slots}
         owners[id(part.module)] = part.module
         part.guards.extend(owner.register_forward_pre_hook(refuse, prepend=True) for owner in owners.values())
+
+
+def _place(device: str | torch.device) -> torch.device:
+    """The device with its number, so that "cuda" and "cuda:0" are one."""
+    place = torch.device(device)
+    if place.type == "cuda" and place.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return place
 
 
 def _slots(module: nn.Module) -> tuple[list[_Slot], list[torch.Tensor]]:

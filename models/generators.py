@@ -78,8 +78,8 @@ class _Generator:
             for name, encoder in ENCODERS
             if (tokenizer := getattr(pipeline, name, None)) is not None
         ]
-        limits = [limit for _, limit in self._readers]
-        self._sequence = min(sequence, *limits[-1:]) if sequence else None
+        # It tells how much the last encoder reads, which is the one without fixed positions.
+        self._sequence = min([sequence, *(limit for _, limit in self._readers[-1:])]) if sequence else None
 
     @property
     def safety_checker(self) -> bool:
@@ -131,10 +131,11 @@ class _Generator:
         arguments: dict[str, Any] = {
             "prompt": [row.prompt for row in rows],
             "num_inference_steps": self.options.steps,
-            "guidance_scale": self.options.guidance,
             "generator": randoms,
             "output_type": "pt",
         }
+        if "guidance_scale" in self._takes:
+            arguments["guidance_scale"] = self.options.guidance
         if "image" in self._takes:
             arguments["image"] = [row.image for row in rows]
             arguments["image_guidance_scale"] = self.options.image_guidance
@@ -177,17 +178,23 @@ class _Generator:
         waiting = [(place, job) for place, job in enumerate(jobs) if isinstance(job, Job)]
         while waiting:
             batch = waiting[: self.batch]
-            try:
-                drawn = self.draw([job for _, job in batch])
-            except torch.OutOfMemoryError as problem:
-                self.after_out_of_memory(len(batch), problem)
+            drawn = self._draw_if_it_fits([job for _, job in batch])
+            if drawn is None:
+                self.after_out_of_memory(len(batch))
                 continue
             for (place, _), result in zip(batch, drawn, strict=True):
                 results[place] = result
             waiting = waiting[len(batch) :]
         return [result for result in results if result is not None]
 
-    def after_out_of_memory(self, pictures: int, problem: BaseException) -> None:
+    def _draw_if_it_fits(self, jobs: Sequence[Job]) -> list[Picture | ExperimentError] | None:
+        # The error is let go here: as long as it lives, its frames hold the tensors of the batch that did not fit.
+        try:
+            return self.draw(jobs)
+        except torch.OutOfMemoryError:
+            return None
+
+    def after_out_of_memory(self, pictures: int) -> None:
         """Halves `batch` after a batch of so many pictures did not fit. Raises UserError where it was one row."""
         rows = self.batch if self.options.fixed_batch else pictures
         if torch.cuda.is_available():
@@ -196,7 +203,7 @@ class _Generator:
             raise UserError(
                 f"the device's memory does not hold one picture of {self.size} x {self.size} pixels of {self.source}: "
                 "set a smaller size or vae_slicing: true, or free memory."
-            ) from problem
+            )
         self.batch = rows // 2
         self.memory_halvings += 1
 

@@ -113,15 +113,23 @@ class GeneratorRunner:
             drawn: list[Picture | ExperimentError] = []
             while len(drawn) < len(drawable):
                 batch = drawable[len(drawn) : len(drawn) + self._generator.batch]
-                try:
-                    drawn += self._generator.draw(batch)
-                except torch.OutOfMemoryError as problem:
+                pictures = self._draw(batch)
+                if pictures is None:
                     self._shrink()
-                    raise OutOfMemory(f"{len(batch)} pictures of {self.facts.name} do not fit") from problem
-                finally:
-                    self._store.attach(self.facts.name)
+                    raise OutOfMemory(f"{len(batch)} pictures of {self.facts.name} do not fit into memory")
+                drawn += pictures
         answers = iter(drawn)
         return [_answer(job if isinstance(job, ExperimentError) else next(answers)) for job in jobs]
+
+    def _draw(self, batch: list[Job]) -> list[Picture | ExperimentError] | None:
+        """The batch's answers; None where memory ran out."""
+        # torch's error is let go here: as long as it lives, its frames hold the tensors of the batch.
+        try:
+            return self._generator.draw(batch)
+        except torch.OutOfMemoryError:
+            return None
+        finally:
+            self._store.attach(self.facts.name)
 
     def _shrink(self) -> None:
         """A batch that is filled up would be as large again when it is tried in halves."""

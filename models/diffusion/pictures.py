@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import operator
 
 import numpy as np
 import torch
@@ -32,7 +33,11 @@ def square_rgb(image: Image.Image, size: int) -> Image.Image:
             f"the image to edit is {width} x {height} pixels: its longer side may be at most {WIDEST:g} times the "
             "shorter; crop it first."
         )
-    rgb = _to_rgb(image)
+    try:
+        image.load()
+        rgb = _to_rgb(image)
+    except (OSError, ValueError, SyntaxError) as problem:  # Pillow reads files late: one that is cut off fails here
+        raise ExperimentError(f"the image to edit cannot be read ({problem}).") from problem
     if rgb.size == (size, size):
         return rgb
     scale = size / min(width, height)
@@ -79,6 +84,7 @@ def picture_generator(seed: int) -> torch.Generator:
     torch's generator on the CPU keeps 32 bits of a seed: those from 0 to 2^32 - 1 are taken as they are, so that they
     mean what they mean in other programs; others are mixed to 32 bits.
     """
+    seed = operator.index(seed)
     if not 0 <= seed < 2**32:
         bits = seed.to_bytes(max(1, math.ceil((seed.bit_length() + 1) / 8)), "big", signed=True)
         seed = int.from_bytes(hashlib.sha256(bits).digest()[:4], "big")

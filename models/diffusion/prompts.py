@@ -28,10 +28,14 @@ def fit_prompt(text: str, readers: list[tuple[Any, int]], what: str) -> tuple[st
 
     The rule: as many whole words are kept as at least one of the encoders reads to their end; each encoder then reads
     of these what fits its window. A first word that fits nowhere is kept, and only its beginning is read. Raises
-    ExperimentError for an empty prompt; what: "prompt" or "instruction", for messages.
+    ExperimentError for an empty prompt and for lone surrogates; what: "prompt" or "instruction", for messages.
     """
     if not isinstance(text, str) or not text.strip():
         raise ExperimentError(f"the {what} is empty: say in words what is to be seen.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise ExperimentError(f"the {what} holds characters that are no text ({problem.reason}).") from problem
     if not readers or any(_fits(text, *reader) for reader in readers):
         return text, ""
     words = text.split()

@@ -27,7 +27,9 @@ def torch_dtype(options: GeneratorOptions, device: torch.device) -> torch.dtype:
 def set_sampler(pipeline: Any, options: GeneratorOptions, source: str) -> None:
     """Gives the pipeline its sampler, with the noise schedule that the checkpoint was saved with.
 
-    Raises UserError for a checkpoint whose own sampler is of another kind (flow matching).
+    Timesteps are spaced as each sampler was published for SD, or "trailing" where the checkpoint says so: other
+    spacings in a file are often only defaults of the version that wrote it. Raises UserError for a checkpoint whose own
+    sampler is of another kind (flow matching).
     """
     if options.sampler == "as-saved":
         return
@@ -35,8 +37,14 @@ def set_sampler(pipeline: Any, options: GeneratorOptions, source: str) -> None:
 
     # DDIM's defaults clip the latents to [-1, 1], which those of SD exceed; the other is as it was published for SD.
     cls, settings = {
-        "dpm-solver++": (diffusers.DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2}),
-        "ddim": (diffusers.DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
+        "dpm-solver++": (
+            diffusers.DPMSolverMultistepScheduler,
+            {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "linspace"},
+        ),
+        "ddim": (
+            diffusers.DDIMScheduler,
+            {"clip_sample": False, "set_alpha_to_one": False, "timestep_spacing": "leading"},
+        ),
     }[options.sampler]
     saved = pipeline.scheduler
     if cls not in saved.compatibles and type(saved) is not cls:
@@ -44,6 +52,8 @@ def set_sampler(pipeline: Any, options: GeneratorOptions, source: str) -> None:
             f"sampler {options.sampler} does not go with {source}, whose sampler is {type(saved).__name__}: choose "
             "sampler as-saved."
         )
+    if saved.config.get("timestep_spacing") == "trailing":
+        settings["timestep_spacing"] = "trailing"
     pipeline.scheduler = cls.from_config(saved.config, **settings)
 
 

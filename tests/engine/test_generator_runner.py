@@ -1,6 +1,7 @@
 """Generators behind the scheduler's protocol: loaded, run, offloaded, and every failure where it belongs."""
 
 import asyncio
+import weakref
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ async def test_items_of_another_kind_are_a_fault_of_the_program():
 async def test_a_batch_that_does_not_fit_is_given_back_to_be_halved(fixed, tried):
     draw, _, _, _ = runners(fixed_batch=fixed, max_batch=4)
     await draw.load("cpu")
-    pipeline, rows = draw._generator.pipeline, []
+    pipeline, rows, kept = draw._generator.pipeline, [], []
 
     class Small:
         def __getattr__(self, name):
@@ -113,13 +114,17 @@ async def test_a_batch_that_does_not_fit_is_given_back_to_be_halved(fixed, tried
         def __call__(self, **arguments):
             rows.append(len(arguments["prompt"]))
             if rows[-1] > 2:
+                latents = torch.zeros(1000)
+                kept.append(weakref.ref(latents))
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return pipeline(**arguments)
 
     draw._generator.pipeline = Small()
     items = [TextToImage("a dog", seed) for seed in range(4)]
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(OutOfMemory) as told:
         await draw.run(items)
+    # The error that is told must not hold the memory of the batch, or its halves would not fit either.
+    assert told.value is not None and len(kept) == 1 and kept[0]() is None
     results = await draw.run(items[:2]) + await draw.run(items[2:])
     assert all(isinstance(result, Drawn) for result in results)
     assert rows == tried

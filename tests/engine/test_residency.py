@@ -197,6 +197,20 @@ def test_threads_may_load_and_release_what_they_share():
     assert not wrong and store.device_bytes("cpu") == 0
 
 
+def test_compiled_modules_follow_their_weights():
+    net = Net(1).eval().requires_grad_(False)
+    answer = net(INPUT)
+    net.compile(backend="eager")
+    store = WeightStore(pin=False)
+    store.add("a", [("k", net)])
+    for _ in range(2):
+        with pytest.raises(Exception, match="load its model first"):
+            net(INPUT)
+        store.load("a", "cpu")
+        torch.testing.assert_close(net(INPUT), answer)
+        store.release("a")
+
+
 @pytest.mark.gpu
 def test_a_gpu_gets_pinned_weights_and_gives_the_memory_back():
     store = WeightStore()

@@ -1,15 +1,17 @@
 """Folders and files that are not what they should be: each is refused by name, before anything is drawn."""
 
+import json
 import sys
 import types
 
 import pytest
 import torch
+from maia.models.diffusion.architectures import architecture
 from maia.models.diffusion.settings import torch_dtype, why_no_xformers
 from maia.models.errors import UserError
 from maia.models.generators import GeneratorOptions, load_editor, load_text_to_image
 from safetensors.torch import load_file
-from tiny_diffusion import drawer, edit_json, edit_weights, own_folder, tiny_folder, write_single_file
+from tiny_diffusion import STEPS, drawer, edit_json, edit_weights, own_folder, tiny_folder, write_single_file
 
 SD, EDIT = "stable-diffusion-v1-5", "instruct-pix2pix"
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -120,6 +122,24 @@ def test_names_as_they_were_published_are_read(tmp_path):
     edit_weights(folder / TEXT, older_text)
     loaded = load_text_to_image(GeneratorOptions(path=folder))
     assert [part.key for part in loaded.components] == [part.key for part in drawer().components]
+
+
+@pytest.mark.parametrize("sampler", ["dpm-solver++", "ddim", "as-saved"])
+def test_defaults_that_a_file_spells_out_or_not_change_no_picture(tmp_path, sampler):
+    # SD-1.5's scheduler was published with these entries alone; what diffusers saves again holds all defaults.
+    folder = own_folder(SD, tmp_path)
+    name, entries = architecture(SD).scheduler
+    file = folder / "scheduler" / "scheduler_config.json"
+    assert "timestep_spacing" in json.loads(file.read_text()) and "timestep_spacing" not in entries
+    file.write_text(json.dumps({"_class_name": name, **entries}))
+    loaded = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS))
+    job = loaded.job("a dog", 1)
+    assert torch.equal(loaded.floats([job])[0], drawer(sampler=sampler).floats([job])[0])
+    # A schedule that ends in pure noise has to be kept.
+    edit_json(file, timestep_spacing="trailing")
+    trailing = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS))
+    assert trailing.pipeline.scheduler.config.timestep_spacing == "trailing"
+    assert not torch.equal(trailing.floats([job])[0], loaded.floats([job])[0])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])

@@ -1,5 +1,7 @@
 """Pictures into an editing pipeline and out of any."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,13 @@ def test_other_modes_become_rgb_by_rule(image, colour):
 def test_what_is_no_picture_is_an_error_for_the_backbone(image):
     with pytest.raises(ExperimentError, match="image"):
         square_rgb(image, 32)
+
+
+def test_a_file_that_is_cut_off_is_an_error_for_the_backbone():
+    whole = io.BytesIO()
+    noise_image(0).save(whole, "JPEG")
+    with pytest.raises(ExperimentError, match="cannot be read"):
+        square_rgb(Image.open(io.BytesIO(whole.getvalue()[:900])), 32)
 
 
 def test_broken_numbers_are_found():

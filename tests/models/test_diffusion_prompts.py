@@ -17,6 +17,11 @@ def test_an_empty_prompt_is_an_error_for_the_backbone(text):
         fit_prompt(text, [(CLIP, 77)], "instruction")
 
 
+def test_characters_that_are_no_text_are_an_error_for_the_backbone():
+    with pytest.raises(ExperimentError, match="no text"):
+        fit_prompt("a dog \ud800", [(CLIP, 77)], "prompt")
+
+
 @given(words=WORDS, limit=st.integers(8, 77))
 def test_whole_words_are_kept_as_long_as_they_fit_and_no_longer(words, limit):
     text = " ".join(words)
