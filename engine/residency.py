@@ -238,7 +238,9 @@ def _place(device: str | torch.device) -> torch.device:
 
 def _slots(module: nn.Module) -> tuple[list[_Slot], list[torch.Tensor]]:
     """Where the module keeps tensors, and these, tied ones once; in the order of their names."""
-    slots, tensors, numbers = [], [], {}
+    slots: list[_Slot] = []
+    tensors: list[torch.Tensor] = []
+    numbers: dict[int, int] = {}
     for _, owner in sorted(module.named_modules(remove_duplicate=True)):
         for kind in (owner._parameters, owner._buffers):
             for name, tensor in sorted(kind.items()):

@@ -30,17 +30,17 @@ def named_tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 
 def content_key(module: nn.Module) -> str:
-    """Hex sha256 of the module's class and weights (names, dtypes, shapes, strides of memory, bytes).
+    """Hex sha256 of the module's class and weights (names, dtypes, shapes, layout in memory, bytes).
 
     It does not depend on the files that they were read from, on the device, or on the module's configuration.
     """
     digest = hashlib.sha256(type(module).__name__.encode())
     for name, tensor in sorted(named_tensors(module)):
-        # By names, for strides of a contiguous tensor are not unique.
+        # Channels-last weights are parts of their own; a contiguous tensor's strides are not unique.
         layout = "" if tensor.is_contiguous() else str(tensor.stride())
         digest.update(f"\n{name} {tensor.dtype} {list(tensor.shape)} {layout}\n".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -20,7 +20,8 @@ def byte_letters() -> list[str]:
     return [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
 
 
-def _clip(merges: list[tuple[str, str]]) -> Any:
+def _clip(merges: Any) -> Any:
+    """merges: pairs of pieces, the most frequent first."""
     from transformers import CLIPTokenizer
 
     letters = byte_letters()
@@ -47,8 +48,8 @@ def tiny_clip_tokenizer() -> Any:
 
 def tiny_t5_tokenizer(length: int) -> Any:
     """A T5 tokenizer that knows ASCII letter by letter. length: tokens that are read at most."""
-    from transformers import T5TokenizerFast
+    from transformers import T5Tokenizer
 
     letters = [(chr(code), -5.0) for code in range(ord("!"), ord("~") + 1)]
     vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), ("▁", -2.0), *letters]
-    return T5TokenizerFast(vocab=vocabulary, extra_ids=0, model_max_length=length)
+    return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=length)

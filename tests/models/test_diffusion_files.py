@@ -132,12 +132,12 @@ def test_defaults_that_a_file_spells_out_or_not_change_no_picture(tmp_path, samp
     file = folder / "scheduler" / "scheduler_config.json"
     assert "timestep_spacing" in json.loads(file.read_text()) and "timestep_spacing" not in entries
     file.write_text(json.dumps({"_class_name": name, **entries}))
-    loaded = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS))
+    loaded = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS, size=32))
     job = loaded.job("a dog", 1)
-    assert torch.equal(loaded.floats([job])[0], drawer(sampler=sampler).floats([job])[0])
+    assert torch.equal(loaded.floats([job])[0], drawer(sampler=sampler, size=32).floats([job])[0])
     # A schedule that ends in pure noise has to be kept.
     edit_json(file, timestep_spacing="trailing")
-    trailing = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS))
+    trailing = load_text_to_image(GeneratorOptions(path=folder, sampler=sampler, steps=STEPS, size=32))
     assert trailing.pipeline.scheduler.config.timestep_spacing == "trailing"
     assert not torch.equal(trailing.floats([job])[0], loaded.floats([job])[0])
 

@@ -181,10 +181,10 @@ def test_a_safety_checker_withholds_and_is_told(tmp_path):
             safety_checker=["stable_diffusion", "StableDiffusionSafetyChecker"],
             feature_extractor=["transformers", "CLIPImageProcessor"],
         )
-        generator = load_text_to_image(GeneratorOptions(path=folder, steps=1, safety_checker=True))
+        generator = load_text_to_image(GeneratorOptions(path=folder, steps=1, size=32, safety_checker=True))
         assert generator.safety_checker and "safety checker on" in generator.description
         results[name] = generator.generate(["a dog", "a cat"], [1, 2])
-        off = load_text_to_image(GeneratorOptions(path=folder, steps=1))
+        off = load_text_to_image(GeneratorOptions(path=folder, steps=1, size=32))
         assert not off.safety_checker and "safety checker off" in off.description
         assert "safety_checker" not in {part.name for part in off.components}
         assert isinstance(off.generate(["a dog"], [1])[0], Picture)
