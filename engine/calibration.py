@@ -1,5 +1,6 @@
 """How much memory a model's batches take beside its weights: by arithmetic without a GPU, or measured on one."""
 
+import functools
 import itertools
 import json
 import os
@@ -94,20 +95,13 @@ def no_memory() -> Iterator[None]:
 
 def trace_workspace(run: Callable[[int], object], margin: float = MARGIN) -> Workspace:
     """Workspace of a model from its operations' results, with batches of one and two. run(batch): makes the inputs and
-    runs the model, within `no_memory` (as the model must have been built)."""
-    with no_memory_given():
-        points = {batch: int(peak_bytes(lambda batch=batch: run(batch)) * margin) for batch in (1, 2)}
-    return line_above(points)
-
-
-@contextmanager
-def no_memory_given() -> Iterator[None]:
-    """Checks that one is within `no_memory`. Raises RuntimeError otherwise: the trace would take real memory."""
+    runs the model, within `no_memory`, as the model must have been built. Raises RuntimeError outside of it, where the
+    trace would take real memory."""
     from torch._guards import detect_fake_mode
 
     if detect_fake_mode() is None:
         raise RuntimeError("trace_workspace has to be called within no_memory().")
-    yield
+    return line_above({batch: int(peak_bytes(functools.partial(run, batch)) * margin) for batch in (1, 2)})
 
 
 def line_above(points: Mapping[int, int]) -> Workspace:
@@ -154,8 +148,8 @@ class Measured:
 
 @dataclass
 class Calibration:
-    """What was measured of models, by model and setting: a text that names all that the numbers depend on (GPU, dtype,
-    size, steps). Kept as JSON."""
+    """What was measured of models on one machine, by model and setting: a text that names all that the numbers depend
+    on otherwise (dtype, size, steps; see `sizing`). Kept as JSON."""
 
     entries: dict[str, dict[str, Measured]] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from .plan import Device, ModelFacts, Plan, component_bytes
 from .profile import Profile, load_profile, vlm_options
 from .remedies import changes_that_fit
 from .sizes import format_bytes
-from .sizing import CPU, Sized, card_bytes, context_bytes, devices_of, memory_of, sized_models
+from .sizing import Sized, card_bytes, devices_from, kept_bytes, memory_of, sized_models
 
 LABEL, AMOUNT = 50, 10
 """Columns of text and of amounts; what follows has the rest of 80."""
@@ -38,27 +38,29 @@ def plan_command(
     if jobs is not None:
         chosen = replace(chosen, jobs=jobs)
     models, amounts = sized_models(chosen), memory_of(chosen, memory, gpus)
-    devices = devices_of(chosen, memory, gpus)
-    plan = plan_profile(chosen, models, devices)
+    plan = plan_profile(chosen, models, amounts)
     if json is not None:
         try:
-            json.write_text(json_module.dumps(plan_as_json(plan, chosen.jobs), indent=1) + "\n", encoding="utf-8")
+            json.write_text(
+                json_module.dumps(plan_as_json(plan, chosen.jobs, amounts), indent=1) + "\n", encoding="utf-8"
+            )
         except OSError as problem:
             raise UserError(f"{json} cannot be written: {problem.strerror}.") from None
     return explain(plan, models, amounts, chosen)
 
 
-def plan_profile(profile: Profile, models: Sequence[Sized], devices: Sequence[Device]) -> Plan:
-    """The plan for the profile's models. Raises DoesNotFit, with changes of the profile that would be enough."""
-    facts = [model.facts for model in models]
+def plan_profile(profile: Profile, models: Sequence[Sized], amounts: Mapping[str, int]) -> Plan:
+    """The plan for the profile's models. amounts: bytes that may be used of each device (`sizing.memory_of`). Raises
+    DoesNotFit, with changes of the profile that would be enough."""
+    facts, devices = [model.facts for model in models], devices_from(profile, amounts)
     try:
         return place(facts, devices, profile.jobs)
     except DoesNotFit:
         pass
     try:
-        return place(facts, devices, profile.jobs, changes_that_fit(profile, devices))
+        return place(facts, devices, profile.jobs, changes_that_fit(profile, amounts))
     except DoesNotFit as problem:
-        reserved = max(context_bytes(device.name) for device in devices)
+        reserved = max(sum(kept_bytes(profile, device.name).values()) for device in devices)
         raise DoesNotFit(problem.smallest, problem.arithmetic, problem.remedies, reserved) from None
 
 
@@ -68,12 +70,12 @@ def explain(plan: Plan, models: Sequence[Sized], amounts: Mapping[str, int], pro
     many = f"{len(plan.devices)} devices" if len(plan.devices) > 1 else plan.devices[0].name
     lines = [f"Plan for {profile.jobs} agents at work on {many}. Amounts in GiB.", ""]
     for device in plan.devices:
-        lines += _device(plan, device, named, amounts[device.name])
+        lines += _device(plan, device, named, amounts[device.name], kept_bytes(profile, device.name))
     if profile.world == "testbed":
         lines += ["The offline world draws and describes on the CPU beside this: not counted here.", ""]
     else:
         lines += _times(plan, named, profile.jobs)
-    lines += _server(plan, profile)
+    lines += _server(plan, profile, amounts)
     lines += _host(plan)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -103,12 +105,13 @@ def _row(label: str, hundredths: int, note: str) -> str:
     return f"{start}{'' if start else label:<{LABEL}}{hundredths / 100:>{AMOUNT}.2f}  {note}"
 
 
-def _device(plan: Plan, device: Device, named: Mapping[str, Sized], amount: int) -> list[str]:
+def _device(plan: Plan, device: Device, named: Mapping[str, Sized], amount: int, kept: Mapping[str, int]) -> list[str]:
     lines = [device.name]
     lines.append(_row("  memory that may be used", _hundredths(amount), ""))
-    if device.name != CPU:
-        taken = _hundredths(amount) - _hundredths(device.memory)
-        lines.append(_row("  - CUDA itself, for this program", taken, "estimate"))
+    left = amount
+    for what, nbytes in kept.items():
+        lines.append(_row(f"  - {what}", _hundredths(left) - _hundredths(left - nbytes), "estimate"))
+        left -= nbytes
     lines.append(_row("  = for models", _hundredths(device.memory), ""))
     here = plan.on(device.name)
     staying = [facts for facts in here if plan.places[facts.name].resident]
@@ -200,23 +203,24 @@ def swap_seconds(plan: Plan, facts: ModelFacts, jobs: int) -> float:
     return facts.items_per_unit / facts.items_per_call / jobs * copied / plan.device(spot.device).link
 
 
-def card_of(plan: Plan, device: str) -> int:
-    """Bytes of the card: as this machine has it, else what the plan has of it and CUDA takes."""
-    return card_bytes(device) or plan.device(device).memory + context_bytes(device)
+def card_of(device: str, amounts: Mapping[str, int]) -> int:
+    """Bytes of the card: as this machine has it, else what may be used of it."""
+    return card_bytes(device) or amounts[device]
 
 
-def server_share(plan: Plan, model: str) -> float:
+def server_share(plan: Plan, model: str, amounts: Mapping[str, int]) -> float:
     """Share of its card's memory for a server, rounded down to a thousandth (vLLM's gpu_memory_utilization).
 
-    It covers weights, activations, CUDA graphs and cache; what the server takes beyond (the catalogue's outside_bytes)
-    is in its workspace, but not in its share.
+    It covers weights, activations, CUDA graphs and cache, and not what the server takes beyond its share (the
+    catalogue's outside_bytes). amounts: see `card_of`.
     """
-    spot = plan.places[model]
-    counted = plan.facts(model).held(spot.batch) - catalogue().server.outside_bytes
-    return math.floor(1000 * counted / card_of(plan, spot.device)) / 1000
+    spot, facts, server = plan.places[model], plan.facts(model), catalogue().server
+    # The workspace of a server that sleeps has neither in it (`sizing`).
+    counted = facts.held(spot.batch) + (server.graph_bytes if facts.can_sleep else -server.outside_bytes)
+    return math.floor(1000 * counted / card_of(spot.device, amounts)) / 1000
 
 
-def _server(plan: Plan, profile: Profile) -> list[str]:
+def _server(plan: Plan, profile: Profile, amounts: Mapping[str, int]) -> list[str]:
     lines = []
     for facts in plan.models:
         options = vlm_options(profile) if facts.kind == "server" else None
@@ -224,8 +228,8 @@ def _server(plan: Plan, profile: Profile) -> list[str]:
             spot = plan.places[facts.name]
             lines += [
                 f"Server of {facts.name} on {spot.device}: {format_bytes(facts.held(spot.batch))} in all, its share "
-                f"of {format_bytes(card_of(plan, spot.device))}:",
-                f"  --gpu-memory-utilization {server_share(plan, facts.name):.3f} --max-num-seqs {spot.batch} "
+                f"of {format_bytes(card_of(spot.device, amounts))}:",
+                f"  --gpu-memory-utilization {server_share(plan, facts.name, amounts):.3f} --max-num-seqs {spot.batch} "
                 f"--max-model-len {options.context}",
             ]
             wanted = min(profile.jobs, options.concurrent)
@@ -249,8 +253,8 @@ def _host(plan: Plan) -> list[str]:
     return textwrap.wrap(f"Main memory: {format_bytes(own)} for copies of weights{more}.", COLUMNS)
 
 
-def plan_as_json(plan: Plan, jobs: int) -> dict[str, Any]:
-    """The plan in numbers: bytes and seconds."""
+def plan_as_json(plan: Plan, jobs: int, amounts: Mapping[str, int]) -> dict[str, Any]:
+    """The plan in numbers: bytes and seconds. amounts: see `plan_profile`."""
     own, asleep = host_copies(plan)
     return {
         "jobs": jobs,
@@ -264,7 +268,7 @@ def plan_as_json(plan: Plan, jobs: int) -> dict[str, Any]:
                 "weights": facts.nbytes,
                 "components": {part.key: part.nbytes for part in facts.components},
                 "workspace": facts.workspace.nbytes(plan.places[facts.name].batch),
-                "server_share": server_share(plan, facts.name) if facts.kind == "server" else None,
+                "server_share": server_share(plan, facts.name, amounts) if facts.kind == "server" else None,
                 "swap_seconds": swap_seconds(plan, facts, jobs),
             }
             for facts in plan.models

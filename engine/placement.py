@@ -22,7 +22,10 @@ items_per_unit / items_per_call, and what residents share with the model is not 
 together are charged as if they did not. The objective is the busiest device's seconds, then the sum over devices.
 
 Up to `EXACT_MODELS` models the plan is optimal (dynamic programming over subsets of models: for each device over its
-residents, then over devices). Beyond, it is a local optimum, and `Plan.bound` tells how far from optimal at most.
+residents, then over devices). Beyond, it is a local optimum, and `Plan.bound` tells how far from the optimum at most.
+What holds of both in practice, on 500 random instances of 6 to 10 models on one to three devices: the local optimum is
+within 8 % of the optimum (19 of 20: within 1 %), the optimum within 30 % of the bound (19 of 20: within 20 %). Where
+models barely fit on several devices, which the bound does not see, the optimum may be twice the bound.
 """
 
 import itertools
@@ -77,13 +80,13 @@ def place(
     models: Sequence[ModelFacts],
     devices: Sequence[Device],
     jobs: int,
-    changes: Sequence[Change] = (),
+    changes: Sequence[Change] | None = None,
     exact_models: int = EXACT_MODELS,
 ) -> Plan:
     """The plan for `jobs` agents at work. Pure; the same arguments give the same plan.
 
-    changes: what the error may propose beside its own remedies, if it is enough. Raises DoesNotFit, and UserError for
-    a model that is allowed on none of the devices, or more than `MOST_SERVERS` servers.
+    changes: what the error may propose beside more memory, if it is enough (None: `own_changes`). Raises DoesNotFit,
+    and UserError for a model that is allowed on none of the devices, or more than `MOST_SERVERS` servers.
     """
     _check(models, devices, jobs)
     if len(models) <= exact_models:
@@ -204,7 +207,7 @@ def smallest_memory(models: Sequence[ModelFacts], devices: Sequence[Device]) -> 
 
 
 def _does_not_fit(
-    models: Sequence[ModelFacts], devices: Sequence[Device], jobs: int, changes: Sequence[Change]
+    models: Sequence[ModelFacts], devices: Sequence[Device], jobs: int, changes: Sequence[Change] | None
 ) -> DoesNotFit:
     smallest, lacking = smallest_memory(models, devices)
     lacking = sorted(lacking, key=lambda need: -need.nbytes)
@@ -214,7 +217,7 @@ def _does_not_fit(
     if more := [need.model.name for need in lacking if need not in shown]:
         arithmetic.append(f"  nor do, with less: {', '.join(more)}")
     remedies = []
-    for change in [*changes, *own_changes(models, devices)]:
+    for change in own_changes(models, devices) if changes is None else changes:
         if smallest_memory(change.models, change.devices)[0] == 0:
             place(change.models, change.devices, jobs)  # the proof; it raises if the two should ever disagree
             remedies.append(change.text)

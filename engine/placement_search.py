@@ -113,19 +113,32 @@ class LocalSearch:
 
     def solve(self, start: Sequence[int]) -> Assignment:
         """start: a device for every model, on which it fits when all that can is offloaded."""
-        where = list(start)
-        value = self._value(where)
-        while True:
-            found = min(((self._value(next_), next_) for next_ in self._neighbours(where)), default=None)
-            if found is None or not found[0] < value:
-                break
-            value, where = found
+        where = min(self._improved(list(start)), self._improved(self._greedy(start)))[1]
         result = []
         for device, choices in enumerate(self.choices):
             subset = self._subset(where, device)
             residents = self._best(device, subset)[1]
             result.append((subset, residents, best_configuration(choices, subset, residents)))
         return result
+
+    def _improved(self, where: list[int]) -> tuple[tuple[float, float], list[int]]:
+        value = self._value(where)
+        while True:
+            found = min(((self._value(next_), next_) for next_ in self._neighbours(where)), default=None)
+            if found is None or not found[0] < value:
+                return value, where
+            value, where = found
+
+    def _greedy(self, start: Sequence[int]) -> list[int]:
+        """The longest first, each to the device on which the plan so far is the least; where it fits on none, as at
+        the start."""
+        where = [-1] * len(start)
+        alone = [self._best(device, 1 << i)[0] for i, device in enumerate(start)]
+        for i in sorted(range(len(start)), key=lambda i: (not must_stay(self.models[i]), -alone[i])):
+            options = [[*where[:i], device, *where[i + 1 :]] for device in range(len(self.choices))]
+            least = min(options, key=self._value)
+            where = least if self._value(least)[0] < INF else [*where[:i], start[i], *where[i + 1 :]]
+        return where
 
     def _neighbours(self, where: list[int]) -> Iterator[list[int]]:
         """One model moved to another device, or two of different devices exchanged."""

@@ -1,15 +1,14 @@
 """What could be changed in a profile so that its models fit: the least changes that do, found by trying them."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .catalogue import catalogue
 from .placement import Change, smallest_memory
-from .plan import Device
 from .profile import GENERATORS, Profile, generator_options, vlm_options
-from .sizing import models_of
+from .sizing import CPU, devices_from, models_of
 
 SHOWN = 4
 """Changes that are proposed at most."""
@@ -27,37 +26,41 @@ class Option:
     apply: Callable[[Profile], Profile]
 
 
-def changes_that_fit(profile: Profile, devices: Sequence[Device]) -> list[Change]:
+def changes_that_fit(profile: Profile, amounts: Mapping[str, int]) -> list[Change]:
     """Changes after which there is a plan, with as few of them together as that takes (none if more than TOGETHER).
 
-    Of options that differ in degree (contexts, smaller models) the mildest that is enough. A server that sleeps is
-    not among single ones: placement proposes that by itself.
+    Of options that differ in degree (contexts, smaller models) the mildest that is enough. amounts: bytes that may be
+    used of each device.
     """
     options = list(_options(profile))
+    found: list[Change] = []
     for count in range(1, TOGETHER + 1):
-        found: list[Change] = []
         seen: set[tuple[str, ...]] = set()
         for chosen in itertools.combinations(options, count):
             topics = tuple(option.topic for option in chosen)
-            if len(set(topics)) < count or topics in seen or topics == ("sleep",):
+            if len(set(topics)) < count or topics in seen:
                 continue
             changed = profile
             for option in chosen:
                 changed = option.apply(changed)
-            models = models_of(changed)
+            models, devices = models_of(changed), devices_from(changed, amounts)
             if smallest_memory(models, devices)[0] == 0:
                 seen.add(topics)
                 found.append(Change(" and ".join(option.text for option in chosen), tuple(models), tuple(devices)))
-        asleep = count == 1 and any(
-            _fits(option.apply(profile), devices) for option in options if option.topic == "sleep"
-        )
-        if found or asleep:
-            return found[:SHOWN]
-    return []
+        if found:
+            break
+    return [*found[:SHOWN], *_one_more(profile, amounts)]
 
 
-def _fits(profile: Profile, devices: Sequence[Device]) -> bool:
-    return smallest_memory(models_of(profile), devices)[0] == 0
+def _one_more(profile: Profile, amounts: Mapping[str, int]) -> Iterator[Change]:
+    """A further GPU like the largest, if that is enough."""
+    largest = max(amounts, key=lambda name: amounts[name])
+    if largest == CPU:
+        return
+    name = next(name for i in itertools.count() if (name := f"cuda:{i}") not in amounts)
+    models, devices = models_of(profile), devices_from(profile, {**amounts, name: amounts[largest]})
+    if smallest_memory(models, devices)[0] == 0:
+        yield Change(f"one more GPU such as {largest}", tuple(models), tuple(devices))
 
 
 def _options(profile: Profile) -> Iterator[Option]:
@@ -91,15 +94,10 @@ def _options(profile: Profile) -> Iterator[Option]:
         if size > 512:
             yield Option(f"{task} size", f"pictures of 512 pixels ({task}: size: 512)", _of(task, size=512))
         for other in ("sdxl-turbo", "stable-diffusion-v1-5"):
-            if (
-                (task == "text2image"
-                and name == "flux-schnell")
-                or (task, name, other)
-                == (
-                    "text2image",
-                    "sdxl-turbo",
-                    "stable-diffusion-v1-5",
-                )
+            if (task == "text2image" and name == "flux-schnell") or (task, name, other) == (
+                "text2image",
+                "sdxl-turbo",
+                "stable-diffusion-v1-5",
             ):
                 text = f"a smaller generator ({task}: model: {other})"
                 yield Option(f"{task} model", text, _of(task, model=other, path=None, size=None))

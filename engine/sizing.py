@@ -162,7 +162,9 @@ def _vlm(profile: Profile, calibration: Calibration) -> Sized:
             weights, source = sum(part.nbytes(DTYPE_BYTES[options.dtype]) for part in stored), "files"
     prefill = server.prefill_tokens * 2 * (4 * entry.hidden + 2 * entry.intermediate)
     cache = entry.cache_bytes(options.dtype) * options.context
-    workspace = Workspace(server.outside_bytes + server.graph_bytes + prefill, cache)
+    # What stays while it sleeps is no workspace then, but taken off the GPU's memory once and for all.
+    always = 0 if options.sleep else server.outside_bytes + server.graph_bytes
+    workspace = Workspace(always + prefill, cache)
     duration = Duration(
         server.answer_tokens * weights / hardware.bytes_per_second,
         2 * entry.parameters * server.prompt_tokens / hardware.flops,
@@ -189,7 +191,7 @@ def _vlm(profile: Profile, calibration: Calibration) -> Sized:
         "measured" if measured.workspace else "estimate",
         "measured" if measured.duration else "estimate",
         (
-            ("CUDA of the server, graphs, activations", facts.workspace.fixed, 0),
+            ("activations" if options.sleep else "CUDA of the server, graphs, activations", facts.workspace.fixed, 0),
             (f"cache of {options.context} tokens", 0, facts.workspace.per_item),
         ),
         setting,
@@ -253,15 +255,29 @@ def devices_of(profile: Profile, memory: str | int | None = None, gpus: int | No
     those of the profile's memory, or those that there are, or one if an amount is given. Raises UserError where
     neither says how much memory there is, and where a GPU that is here has less than the profile says.
     """
+    return devices_from(profile, memory_of(profile, memory, gpus))
+
+
+def devices_from(profile: Profile, amounts: Mapping[str, int]) -> list[Device]:
+    """The devices with these amounts of memory, of which models get what `kept_bytes` leaves."""
     return [
-        Device(name, max(0, amount - context_bytes(name)), catalogue().hardware.link)
-        for name, amount in memory_of(profile, memory, gpus).items()
+        Device(name, max(0, amount - sum(kept_bytes(profile, name).values())), catalogue().hardware.link)
+        for name, amount in amounts.items()
     ]
 
 
-def context_bytes(device: str) -> int:
-    """What CUDA takes of a GPU for a process, before any model: an estimate. Nothing on the CPU."""
-    return 0 if device == CPU else int(catalogue().hardware.context_bytes)
+def kept_bytes(profile: Profile, device: str) -> dict[str, int]:
+    """What is taken of a device whatever models are on it, by what takes it: estimates. Nothing on the CPU.
+
+    What a server keeps while it sleeps is kept on every GPU: which one it gets is the plan's to decide.
+    """
+    book, options = catalogue(), vlm_options(profile)
+    if device == CPU:
+        return {}
+    kept = {"CUDA itself, for this program": int(book.hardware.context_bytes)}
+    if options is not None and options.sleep:
+        kept["the server while it sleeps"] = book.server.outside_bytes + book.server.graph_bytes
+    return kept
 
 
 def host_bytes() -> int:

@@ -38,10 +38,11 @@ def assert_sums_add_up(text):
     checked = 0
     for section in re.split(r"\n(?=cuda:\d\n)", text)[1:]:
         rows = amounts(section.splitlines())
-        memory, cuda, models = (value for _, value in rows[:3])
-        assert memory - cuda == models
+        first = [label for label, _ in rows].index("= for models")
+        memory, *kept, models = (value for _, value in rows[: first + 1])
+        assert memory - sum(kept) == models
         stays, total = 0, 0
-        for label, value in rows[3:]:
+        for label, value in rows[first + 1 :]:
             if label == "= taken at any time":
                 assert value == total
                 stays, checked = value, checked + 1
@@ -100,9 +101,9 @@ def test_what_does_not_fit_comes_with_what_would(memory):
 
 def test_proposed_changes_are_enough():
     lab = load_profile("lab")
-    devices = devices_of(lab, "16GiB")
+    amounts, devices = {"cuda:0": 16 * GIB}, devices_of(lab, "16GiB")
     with pytest.raises(DoesNotFit) as caught:
-        plan_profile(lab, sized_models(lab), devices)
+        plan_profile(lab, sized_models(lab), amounts)
     assert any("quantization: 4bit" in remedy for remedy in caught.value.remedies)
     assert place(models_of(replace(lab, vlm={**lab.vlm, "quantization": "4bit"})), devices, lab.jobs).places
     assert not any("sleep: true" in remedy for remedy in caught.value.remedies)
@@ -110,6 +111,27 @@ def test_proposed_changes_are_enough():
     with pytest.raises(DoesNotFit) as caught:
         plan_command("lab", "8GiB")
     assert all(remedy.count(" and ") == 2 for remedy in caught.value.remedies) and caught.value.remedies
+
+
+def test_a_server_that_sleeps_keeps_something_and_is_weighed_without_it():
+    lab = load_profile("lab")
+    asleep = replace(lab, vlm={**lab.vlm, "sleep": True})
+    kept = GIB + 644245094
+    (awake_device,), (device,) = devices_of(lab, "20GiB"), devices_of(asleep, "20GiB")
+    assert awake_device.memory - device.memory == kept
+    served, sleeping = (models_of(profile)[2] for profile in (lab, asleep))
+    assert served.held(3) - sleeping.held(3) == kept and sleeping.can_sleep
+    # Alone on its GPU both ways need the same; beside others the one that sleeps fits where the other does not.
+    amounts = {"cuda:0": 20 * GIB}
+    with pytest.raises(DoesNotFit) as caught:
+        plan_profile(lab, sized_models(lab), amounts)
+    assert any("sleep: true" in remedy for remedy in caught.value.remedies)
+    plan = plan_profile(asleep, sized_models(asleep), amounts)
+    assert not plan.places["vlm"].resident
+    share = server_share(plan, "vlm", amounts) * 20 * GIB
+    held = plan.facts("vlm").held(plan.places["vlm"].batch)
+    assert held + 644245094 - 0.001 * 20 * GIB <= share <= held + 644245094
+    assert share + GIB <= 20 * GIB - 644245094  # what vLLM takes beyond its share, and this program's context
 
 
 def test_files_and_measurements_come_before_the_catalogue(tmp_path):
@@ -187,8 +209,8 @@ def test_memory_comes_from_the_command_the_profile_or_the_machine(monkeypatch):
     assert memory_of(lab, "80GiB", 1) == {"cuda:0": 80 * GIB}
     # A share is one of the card that is there, not of the part of it that may be used.
     small = replace(lab, memory="30GiB", device="cuda:1")
-    plan = plan_profile(small, sized_models(small), devices_of(small))
-    assert server_share(plan, "vlm") < 30 / 48
+    plan = plan_profile(small, sized_models(small), memory_of(small))
+    assert server_share(plan, "vlm", memory_of(small)) < 30 / 48
 
 
 def test_the_testbed_has_a_plan_too():
