@@ -12,7 +12,7 @@ from typing import Any, Literal
 from maia.benchmarks.scheduling.simulated import DeviceLedger
 from maia.engine.cost_aware import CostAware
 from maia.engine.plan import Component, Device, Duration, ModelFacts, Place, Plan, Workspace, component_bytes
-from maia.engine.policy import DeviceState, ModelState, Policy, Waiting
+from maia.engine.policy import DeviceState, ModelState, Waiting
 from maia.engine.runners.base import ModelUnavailable, OutOfMemory
 from maia.engine.scheduler import Scheduler
 from maia.models.errors import ExperimentError
