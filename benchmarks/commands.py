@@ -1,0 +1,105 @@
+"""`maia bench …`: measurements."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
+console = Console()
+errors = Console(stderr=True)
+
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Also write the results here.")]
+
+
+@bench_app.command("testbed")
+def bench_testbed(
+    out: Annotated[
+        Path, typer.Option(help="Directory of the run. The same command on it goes on where it stood.")
+    ] = Path("runs/study"),
+    per_kind: Annotated[int, typer.Option(help="Ground-truth neurons of each kind.")] = 40,
+    real: Annotated[int, typer.Option(help="Units of EfficientNet-Lite0.")] = 40,
+    jobs: Annotated[int, typer.Option(min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """How often the truth is found, and how well labels predict, over many units of the testbed."""
+    from ..agent.progress import TerminalProgress
+    from .quality.testbed_study import run_study
+
+    with TerminalProgress(console, 3 * per_kind + real) as bars:
+        study = run_study(out, per_kind, real, seed, jobs, bars, bars.scoring)
+    if json_file:
+        json_file.write_text(json.dumps(study, indent=1) + "\n", encoding="utf-8")
+    console.print((out / "study.md").read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+
+
+@bench_app.command("extraction")
+def bench_extraction(
+    model: Annotated[str | None, typer.Option(help="A target's name (default: torchvision:resnet50).")] = None,
+    layers: Annotated[str | None, typer.Option(help="Such as 'conv1,layer4' (default: the recommended ones).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: cuda if there is one).")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float16 or bfloat16 (default: float32).")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Images of a forward; activations' last bits depend on it.", min=1)
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="Images of a timed pass (default: 32; GPU 512).", min=1)] = None,
+    files: Annotated[int | None, typer.Option(help="JPEG files, end to end (default: 96; GPU 4096).", min=2)] = None,
+    repeats: Annotated[int | None, typer.Option(help="Of every measurement (default: 5).", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Of torch on the CPU (default: 1).", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode (default: the free cores).", min=0)] = None,
+    weights: Annotated[str | None, typer.Option(help="File or directory (default: random weights).")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """How fast the index pass is: beside the bare forward, the usual pass for each layer, and from JPEG files."""
+    from rich.progress import Progress
+
+    from .throughput.extraction import run_benchmark
+    from .throughput.extraction_table import tables
+
+    given = {
+        "model": model,
+        "layers": layers.split(",") if layers else None,
+        "device": device,
+        "batch": batch,
+        "images": images,
+        "repeats": repeats,
+        "dtype": dtype,
+        "weights": weights,
+        "threads": threads,
+        "workers": workers,
+        "files": files,
+    }
+    with Progress(console=errors, transient=True) as bars:
+        task = bars.add_task("preparing", total=None)
+        result = run_benchmark(
+            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+            progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
+        )
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for table in tables(result):
+        console.print(table)
+
+
+@bench_app.command("agents")
+def bench_agents(
+    agents: Annotated[str, typer.Option(help="How many at a time, in turn.")] = "1,4,16",
+    units: Annotated[int, typer.Option(help="Units that each number of agents describes.", min=1)] = 16,
+    turns: Annotated[int, typer.Option(help="Experiments of a unit.", min=1)] = 3,
+    repeats: Annotated[int, typer.Option(min=1)] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Units an hour with 1, 4 and 16 agents: real diffusers pipelines, and a budget that makes models take turns."""
+    from ..models.errors import UserError
+    from .scheduling.agents import run_benchmark
+
+    try:
+        counts = [int(count) for count in agents.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise UserError(f"--agents {agents!r} is no list of numbers of at least 1: write 1,4,16.")
+    run_benchmark(json_file, counts, units, turns, repeats, console)
