@@ -365,7 +365,7 @@ BAD = {
     "an eviction of nobody": ([Evict(())], 100, "does nothing"),
     "a model of another device": ([Run("far", 0, 1)], 100, "cannot run"),
     "a load of another device's model": ([Load("far")], 100, "is offloaded on there"),
-    "more requests than a server may have": ([Load("server"), None, Run("server", 0, 4), Run("server", 0, 1)], 100, "0 items"),
+    "too many requests": ([Load("server"), None, Run("server", 0, 4), Run("server", 0, 1)], 100, "0 items"),
 }  # fmt: skip
 
 

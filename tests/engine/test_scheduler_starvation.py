@@ -172,14 +172,12 @@ def test_a_lease_holder_is_served_while_a_server_that_stays_never_rests():
 
 
 def test_halving_and_singles_do_not_starve_anyone():
-    workload = Workload(
-        make_plan([make_model("a"), make_model("b")], 15, batch=8),
-        {"a": Faults(hidden=1)},
-        tuple(
-            (f"agent-{k}", (Ask("a", tuple(Job(100 * k + n, 0, "poison" if n == 1 else "good") for n in range(8))),))
-            for k in range(3)
-        )
-        + (("late", (Ask("b", (Job(10**6),)),)),),
-    )
+    def half_bad(k):
+        return tuple(Job(100 * k + n, 0, "poison" if n == 1 else "good") for n in range(8))
+
+    callers = [(f"agent-{k}", (Ask("a", half_bad(k)),)) for k in range(3)]
+    callers.append(("late", (Ask("b", (Job(10**6),)),)))
+    plan = make_plan([make_model("a"), make_model("b")], 15, batch=8)
+    workload = Workload(plan, {"a": Faults(hidden=1)}, tuple(callers))
     policy = CostAware(max_age=5.0, backlog=0.0)
     assert longest(workload, policy) <= longest_wait(workload, policy)
