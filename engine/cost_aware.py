@@ -13,9 +13,9 @@ BACKLOG = 6.0
 LINGER = 0.6
 """Seconds that a swap waits for agents who may come with work for what is loaded: between two calls of an experiment
 lie the sandbox and the agent's own code, which take less."""
-GATHERED = 0.9
-"""Share of the agents at a server or waiting that must wait before a server that sleeps is swapped: it is the largest
-model by far, so that all should have what they need of one side before the other side gets the memory."""
+RETURN = 4.0
+"""An eviction for the sake of a larger batch must save so many times the seconds that it copies: the victim comes back,
+and copies are not all that it costs."""
 WAITED_FOR = 10.0
 """How much dearer a victim is for which something waits."""
 EXACT_VICTIMS = 10
@@ -26,13 +26,12 @@ EXACT_VICTIMS = 10
 class CostAware:
     """Decides by what waits, what is loaded and what a swap costs. Stateless; docs/scheduler.md says why.
 
-    max_age, backlog, linger, gathered: see the constants of these names.
+    max_age, backlog, linger: see the constants of these names.
     """
 
     max_age: float = MAX_AGE
     backlog: float = BACKLOG
     linger: float = LINGER
-    gathered: float = GATHERED
 
     def decide(self, state: DeviceState) -> Action:
         """In this order: servers' requests; what has become too old; batches of loaded models; loads; swaps."""
@@ -48,7 +47,7 @@ class CostAware:
             action = _urge(state, urgent)
             if action is not None:
                 return action
-            if state.running or _moving(state) or any(model.running for model in models):
+            if state.running or _moving(state) or any(_ends(model) for model in models):
                 return Wait()  # nothing new starts, so that what is in its way comes to an end
         timers = [model.oldest + too_old for model in models if model.items]
         action = self._batch(state, models, timers) or self._load(state, models, timers)
@@ -88,7 +87,7 @@ class CostAware:
         found = [(model, victims) for model in wanted if (victims := _victims(state, model)) is not None]
         free = [(model, victims) for model, victims in found if not victims]
         if not free:
-            if not found or state.running or not self._gathered(models):
+            if not found or state.running:
                 return None
             settled = max(model.last_used for model in models) + self.linger
             if state.thinking and state.now < settled:
@@ -97,17 +96,14 @@ class CostAware:
         model, victims = min(free or found, key=lambda pair: _load_order(state, pair[0]))
         return Load(model.facts.name, victims)
 
-    def _gathered(self, models: list[ModelState]) -> bool:
-        """Of a server that sleeps and is awake, so few requests are left that the others should have the memory."""
-        if all(model.facts.kind != "server" or model.place.resident for model in models):
-            return True
-        served = sum(model.running for model in models if model.facts.kind == "server")
-        waiting = sum(entry.agents for model in models for entry in model.waiting)
-        return waiting >= self.gathered * (served + waiting)
-
 
 def _oldest(models: list[ModelState]) -> ModelState | None:
     return min(models, key=lambda model: model.oldest, default=None)
+
+
+def _ends(model: ModelState) -> bool:
+    """It is at work, and its memory can be had afterwards."""
+    return model.running > 0 and not (model.facts.kind == "server" and model.place.resident)
 
 
 def _seconds_waiting(state: DeviceState) -> float:
@@ -180,7 +176,7 @@ def _run_or_make_room(state: DeviceState, model: ModelState, entry: Waiting) -> 
         if fits < 1 and not victims:
             victims = _cheapest(state, others, workspace.nbytes(1) - state.free, ())
         swapped = sum(state.models[name].facts.nbytes for name in victims or ()) / state.device.link
-        if victims and (fits < 1 or (-(-wanted // fits) - 1) * model.facts.duration.fixed > swapped):
+        if victims and (fits < 1 or (-(-wanted // fits) - 1) * model.facts.duration.fixed > RETURN * swapped):
             return Evict(victims)
     return Run(model.facts.name, entry.group, fits) if fits >= 1 else None
 
@@ -228,9 +224,9 @@ def _cheapest(
 
 
 def _regret(state: DeviceState, model: ModelState) -> float:
-    """What an eviction is likely to cost: seconds to load the model again, times how often a unit's agent calls it."""
-    calls = model.facts.items_per_unit / max(model.facts.items_per_call, 1e-9)
-    return model.facts.nbytes / state.device.link * (WAITED_FOR if model.waiting else 1.0) * calls
+    """What an eviction costs: the seconds to load the model again; how often it is asked for makes no difference that
+    could be measured."""
+    return model.facts.nbytes / state.device.link * (WAITED_FOR if model.waiting else 1.0)
 
 
 def _freed(state: DeviceState, victims: tuple[ModelState, ...], wanted: tuple[Component, ...]) -> int:
