@@ -320,6 +320,9 @@ class Scheduler:
                 results = RuntimeError(f"{entry.facts.name} gave {len(results)} results for {len(items)} items")
         except asyncio.CancelledError:
             results = RuntimeError(f"a batch of {entry.facts.name} was cancelled")
+        except OutOfMemory:
+            # Not the one that was raised: its frames hold the tensors of the batch, which must be free before the next.
+            results = OutOfMemory()
         except Exception as error:
             results = error
         now = self._now()
@@ -335,6 +338,7 @@ class Scheduler:
                 self._answer(entry, item, result)
         else:
             self._batch_failed(entry, group, items, results)
+        del results  # an error's frames hold this one: only a garbage collection would end the circle
 
     def _batch_failed(self, entry: ModelEntry, group: Hashable, items: list[Item], error: BaseException) -> None:
         """Memory that did not suffice halves the batches; for any other error each item gets a batch of its own."""

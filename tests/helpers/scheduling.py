@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -72,14 +73,16 @@ class Faults:
 
 
 class Lab:
-    """Devices and runners of a plan. wrong: what the scheduler must never do and did."""
+    """Devices and runners of a plan. wrong: what the scheduler must never do and did. threads: batches run in threads
+    that sleep."""
 
-    def __init__(self, plan: Plan, faults: dict[str, Faults] | None = None) -> None:
+    def __init__(self, plan: Plan, faults: dict[str, Faults] | None = None, threads: bool = False) -> None:
         self.plan = plan
         self.faults = {facts.name: (faults or {}).get(facts.name, Faults()) for facts in plan.models}
         self.ledgers = {device.name: DeviceLedger(device) for device in plan.devices}
         self.running: Counter[str] = Counter()
-        self.runners = {facts.name: LabRunner(facts, self) for facts in plan.models}
+        kind = ThreadRunner if threads else LabRunner
+        self.runners = {facts.name: kind(facts, self) for facts in plan.models}
         self.batches: list[Batch] = []
         self.answered: Counter[int] = Counter()
         self.wrong: list[str] = []
@@ -100,7 +103,7 @@ class Lab:
 
 
 class LabRunner:
-    """A runner that takes its facts' seconds (a thread of its own: `threads`), fails as told, and keeps the books."""
+    """A runner that takes its facts' seconds, fails as told, and keeps the books."""
 
     def __init__(self, facts: ModelFacts, lab: Lab) -> None:
         self.facts, self.lab = facts, lab
@@ -173,7 +176,7 @@ class LabRunner:
         loop = asyncio.get_running_loop()
         started, size, error = loop.time(), self.in_flight, ""
         try:
-            await self._work(self.facts.duration.seconds(size))
+            await self.work(self.facts.duration.seconds(size))
             results = self._results(items)
             for item in items:
                 lab.answered[item.number] += len(results) == len(items)
@@ -188,7 +191,8 @@ class LabRunner:
             numbers = tuple(item.number for item in items)
             lab.batches.append(Batch(name, numbers, started, loop.time(), error, lab.loop))
 
-    async def _work(self, seconds: float) -> None:
+    async def work(self, seconds: float) -> None:
+        """Takes so long."""
         await asyncio.sleep(seconds)
 
     def _results(self, items: Sequence[Job]) -> list[Any]:
@@ -203,6 +207,14 @@ class LabRunner:
             for item in items
         ]
         return answers[any(item.kind == "short" for item in items) :]
+
+
+class ThreadRunner(LabRunner):
+    """Runs each batch in a thread, for real."""
+
+    async def work(self, seconds: float) -> None:
+        """Takes so long."""
+        await asyncio.to_thread(time.sleep, seconds)
 
 
 # Plans
