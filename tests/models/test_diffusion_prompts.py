@@ -39,7 +39,8 @@ def test_whole_words_are_kept_as_long_as_they_fit_and_no_longer(words, limit):
 
 def test_a_prompt_is_cut_at_what_the_longest_reader_reads():
     text = " ".join(["word"] * 30)
-    kept, _ = fit_prompt(text, [(CLIP, 22), (CLIP, 62)], "prompt")
+    kept, note = fit_prompt(text, [(CLIP, 22), (CLIP, 62)], "prompt")
+    assert "reads 62 tokens" in note
     assert kept == " ".join(["word"] * 15)
     assert fit_prompt(text, [(CLIP, 22), (CLIP, 200)], "prompt") == (text, "")
 

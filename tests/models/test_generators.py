@@ -2,6 +2,7 @@
 
 import weakref
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -49,6 +50,34 @@ def test_a_prompt_and_seed_give_one_picture_in_any_company(kind, sampler, order,
     drawn, _ = generator.floats([jobs[k] for k in chosen])
     assert drawn.shape == (size, 3, SIDE, SIDE) and drawn.dtype == torch.float32
     torch.testing.assert_close(drawn, alone(kind, sampler)[chosen], **CLOSE)
+
+
+# The samplers as they were published for SD, written out.
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+REFERENCES = {
+    "dpm-solver++": ("DPMSolverMultistepScheduler", NOISE),
+    "ddim": ("DDIMScheduler", {**NOISE, "clip_sample": False, "set_alpha_to_one": False}),
+}
+
+
+@pytest.mark.parametrize("kind", [SD, EDIT])
+@pytest.mark.parametrize("sampler", REFERENCES)
+def test_pictures_are_those_of_plain_diffusers(kind, sampler):
+    name, settings = REFERENCES[sampler]
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(
+        tiny_folder(kind), scheduler=getattr(diffusers, name)(**settings), local_files_only=True
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    _, jobs = requests(kind)
+    arguments = {
+        "prompt": jobs[3].prompt,
+        "num_inference_steps": STEPS,
+        "guidance_scale": 7.5,
+        "generator": torch.Generator().manual_seed(jobs[3].seed),
+        "output_type": "pt",
+        **({"height": SIDE, "width": SIDE} if kind == SD else {"image": jobs[3].image, "image_guidance_scale": 1.5}),
+    }
+    torch.testing.assert_close(pipeline(**arguments).images[0].float(), alone(kind, sampler)[3], **CLOSE)
 
 
 @pytest.mark.parametrize("kind", [SD, EDIT])
@@ -225,6 +254,8 @@ def test_noise_is_that_of_the_seed_whatever_the_number_format():
     full, half = (drawer(steps=1, dtype=dtype) for dtype in ("fp32", "bf16"))
     a, b, c = (g.floats([g.job("a red dog", seed)])[0] for g, seed in ((full, 1), (half, 1), (full, 2)))
     assert half.pipeline.unet.dtype == torch.bfloat16
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(half._arguments([half.job("a red dog", 1)])["latents"], noise.bfloat16())
     assert (a - b).abs().mean() < 0.1 * (a - c).abs().mean()
 
 
