@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from maia.agent.backbones.base import Message
-from maia.agent.services import Services
+from maia.agent.services import Models, Services
 from maia.agent.transcript import ImageStore
 from maia.engine.assembly import assemble
 from maia.engine.exemplars import Exemplar
+from maia.engine.profile import Profile
 from maia.models.errors import ExperimentError
 from maia.models.targets import Response, Unit
 from PIL import Image
@@ -97,12 +98,14 @@ class CannedBackbone:
         return self.replies[sum(message.role == "assistant" for message in messages)]
 
 
-def services(run: Path, broken: bool = False) -> Services:
+def services(run: Path, broken: bool = False, profile: Profile | None = None) -> Services:
+    """profile: whose generators draw in the place of the flat world."""
     target: Any = RednessTarget(broken)
     index: Any = FlatIndex()
     describer: Any = FlatDescriber()
-    scheduler = assemble({target.name: target}, FlatWorld(), describer, jobs=4)
-    return Services(target, index, scheduler, ImageStore(run / "images"))
+    scheduler = assemble({target.name: target}, FlatWorld(), describer, 4, profile)
+    models = Models() if profile is None else Models("text2image", "edit")
+    return Services(target, index, scheduler, ImageStore(run / "images"), models)
 
 
 def experiment(body: str) -> str:
