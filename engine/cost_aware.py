@@ -38,17 +38,19 @@ class CostAware:
         models = list(state.models.values())
         too_old = max(self.max_age, self.backlog * _seconds_waiting(state))
         urgent = _oldest([m for m in models if m.items and state.now - m.oldest >= too_old and not _at_work(m)])
-        for model in models:
-            if model.facts.kind == "server" and (urgent is None or urgent is model or model.place.resident):
-                run = _serve(model)
-                if run is not None:
-                    return run
+        run = _serve([m for m in models if urgent is None or urgent is m or m.place.resident])
+        if run is not None:
+            return run
         if urgent is not None:
             action = _urge(state, urgent)
             if action is not None:
                 return action
             if state.running or _moving(state) or any(_ends(model) for model in models):
                 return Wait()  # nothing new starts, so that what is in its way comes to an end
+            # Only a lease can be in its way, whose holder may wait for a server that could sleep.
+            run = _serve(models)
+            if run is not None:
+                return run
         timers = [model.oldest + too_old for model in models if model.items]
         action = self._batch(state, models, timers) or self._load(state, models, timers)
         return action or Wait(min((time for time in timers if time > state.now), default=None))
@@ -143,13 +145,14 @@ def _load_order(state: DeviceState, model: ModelState) -> tuple[float, str]:
     return -waited, model.facts.name
 
 
-def _serve(model: ModelState) -> Action | None:
-    """A server's next requests, as many as it may have at once."""
-    room = model.place.batch - model.running
-    entry = next((entry for entry in model.waiting if entry.group != LEASE), None)
-    if model.state != "loaded" or room < 1 or entry is None:
-        return None
-    return Run(model.facts.name, entry.group, min(room, entry.items))
+def _serve(models: list[ModelState]) -> Action | None:
+    """The next requests of the first server that has room, as many as it may have at once."""
+    for model in models:
+        room = model.place.batch - model.running
+        entry = next((entry for entry in model.waiting if entry.group != LEASE), None)
+        if model.facts.kind == "server" and model.state == "loaded" and room >= 1 and entry is not None:
+            return Run(model.facts.name, entry.group, min(room, entry.items))
+    return None
 
 
 def _at_work(model: ModelState) -> bool:

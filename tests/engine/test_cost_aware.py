@@ -89,6 +89,12 @@ def test_work_goes_on_when_nothing_that_ends_is_in_the_way_of_the_urgent():
     assert decide(leased, model_state(B, "offloaded", waiting(1)), memory=15, now=100) == Run("a", "g", 4)
 
 
+def test_a_leased_server_that_could_sleep_is_served_too_when_only_its_lease_is_in_the_way():
+    server = make_model("server", 5, kind="server", can_sleep=True)
+    leased = model_state(server, "loaded", waiting(2, 99), leased=True)
+    assert decide(leased, model_state(B, "offloaded", waiting(1)), memory=12, now=100) == Run("server", "g", 2)
+
+
 def test_an_urgent_model_that_is_loaded_runs_its_oldest_group_before_better_batches():
     better = model_state(A, "loaded", waiting(4, 99, agents=4))
     urgent = model_state(B, "loaded", waiting(1, 0, group="old"), waiting(4, 50, agents=4, group="new"))
@@ -186,7 +192,7 @@ def test_if_no_batch_fits_the_cheapest_that_is_idle_leaves():
 
 @pytest.mark.parametrize(("fixed", "action"), [(50.0, Evict(("b",))), (30.0, Run("a", "g", 2))])
 def test_a_larger_batch_is_worth_an_eviction_only_if_it_saves_more(fixed, action):
-    """Two batches instead of one cost the fixed seconds again; b's load takes 10 s, which has to be saved four times."""
+    """Two batches instead of one cost the fixed seconds again; b's load takes 10 s, to be saved four times."""
     model = make_model("a", 10, Workspace(0, 5), duration=Duration(fixed, 0.0))
     assert decide(model_state(model, "loaded", waiting(4)), model_state(B), memory=30) == action
 
