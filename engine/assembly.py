@@ -8,6 +8,7 @@ import torch
 from ..models.diffusion.components import weights_bytes
 from ..models.generators import EditGenerator, TextToImageGenerator, load_editor, load_text_to_image
 from ..models.targets import Target
+from .allocator import limit_allocators
 from .placement import place
 from .plan import Component, Device, Duration, ModelFacts
 from .profile import GENERATORS, Profile, generator_options
@@ -63,6 +64,7 @@ def assemble(
         devices.append(Device(CPU, host_bytes(), HOST_LINK))
     devices.append(Device(DRAWING, 1, HOST_LINK))
     plan = place([runner.facts for runner in runners], devices, jobs)
+    limit_allocators(plan)
     for runner in runners:
         if isinstance(runner, GeneratorRunner):
             runner.set_batch(plan.places[runner.facts.name].batch)
