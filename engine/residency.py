@@ -119,7 +119,6 @@ class WeightStore:
                 if self._at[model] != place:
                     raise ValueError(f"{model} is loaded on {self._at[model]}: release it before it goes to {place}")
                 return 0
-            made: list[tuple[str, torch.device]] = []
             copied = 0
             try:
                 for part in parts:
@@ -127,14 +126,13 @@ class WeightStore:
                         # A copy always, on the CPU too: what is released must be memory that is given back.
                         tensors = [_copy(tensor, place) for tensor in self._host[part.key]]
                         self._copies[part.key, place] = _Copy(tensors, set())
-                        made.append((part.key, place))
                         copied += _nbytes(tensors)
                 if place.type == "cuda":
                     torch.cuda.synchronize(place)
             except BaseException:
-                for which in made:
-                    del self._copies[which]
                 self._let_go(model, place)
+                if place.type == "cuda":
+                    torch.cuda.empty_cache()
                 raise
             for part in parts:
                 self._copies[part.key, place].users.add(model)

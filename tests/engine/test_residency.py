@@ -133,6 +133,18 @@ def test_nothing_is_kept_of_a_load_that_fails(monkeypatch, present):
     assert torch.equal(modules["a"][1](INPUT), answers["a"][1])
 
 
+def test_what_is_kept_for_a_model_survives_the_release_of_another():
+    store, modules, answers = store_with(a=[("k", 1), ("own", 2)], b=[("k", 1), ("other", 3)])
+    store.load("a", "cpu")
+    store.keep("b", "cpu")
+    assert store.release("a") == NBYTES
+    assert store.device_bytes("cpu") == NBYTES
+    assert store.load("b", "cpu") == NBYTES
+    assert torch.equal(modules["b"][0](INPUT), answers["b"][0])
+    assert store.release("b") == 2 * NBYTES
+    assert store.device_bytes("cpu") == 0
+
+
 def test_mistakes_of_the_program_are_refused():
     store, _, _ = store_with(a=[("k", 1)])
     with pytest.raises(ValueError, match="added before"):
