@@ -99,6 +99,9 @@ def describe(
     seed: Seed = 0,
     sandbox: SandboxMode = "bubblewrap",
     score: Annotated[bool, typer.Option(help="Score the labels on unseen images.")] = True,
+    record_calls: Annotated[
+        Path | None, typer.Option(help="Append every call of a model to this file, for maia bench scheduler --record.")
+    ] = None,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .agent.run import open_target
@@ -117,7 +120,7 @@ def describe(
         memory=memory or chosen.memory,
     )
     named = parse_units(units, open_target(chosen.target, World(), chosen))
-    _run(named, out, chosen, jobs, turns, seed, sandbox, score)
+    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls)
 
 
 def _run(
@@ -129,6 +132,7 @@ def _run(
     seed: int,
     sandbox: str,
     score: bool = True,
+    record_calls: Path | None = None,
 ) -> None:
     from .agent.experiment import Settings
     from .agent.progress import TerminalProgress
@@ -146,12 +150,17 @@ def _run(
     settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox)
     with locked(out):  # until the report is written: scores.json has one writer as well
         with TerminalProgress(console, len(units)) as bars:
-            run = describe_units(units, out, profile=profile, jobs=jobs, settings=settings, progress=bars)
+            run = describe_units(
+                units, out, profile=profile, jobs=jobs, settings=settings, progress=bars, record_calls=record_calls
+            )
             if score:
                 score_run(run, bars.scoring)
         report = build_report(out)
     console.print(summary_table(out))
-    console.print("Scores say how well a label predicts activation in this rendered world, on drawings never explored.")
+    if profile.world == "testbed":
+        console.print(
+            "Scores say how well a label predicts activation in this rendered world, on drawings never explored."
+        )
     console.print(f"Report: {report}", soft_wrap=True)
 
 

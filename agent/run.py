@@ -137,11 +137,13 @@ def describe(
     seed: int = 0,
     settings: Settings | None = None,
     progress: RunProgress | None = None,
+    record_calls: Path | None = None,
 ) -> Run:
     """Describe units and leave the run in `out`; the same call on the same directory goes on where it stood.
 
     units: "layer=3,47:other=9" of one target, or a list of Unit (of several targets). What is None comes from the
-    profile. Raises UserError for what a person has to mend: unknown names, another run's directory, no sandbox.
+    profile. record_calls: a file to which every call of a model is appended (see `Metrics.record_to`). Raises UserError
+    for what a person has to mend: unknown names, another run's directory, no sandbox.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     chosen = replace(chosen, jobs=jobs or chosen.jobs)
@@ -161,7 +163,10 @@ def describe(
         write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
         watch: Progress = progress.unit
         work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
+        metrics = services[names[0]].scheduler.metrics
+        metrics.record_to(record_calls)
         transcripts = asyncio.run(_watched(work, services, progress))
+        metrics.record_to(None)
         write_metrics(path, services)
     return Run(path, named, services, transcripts, settings.seed)
 

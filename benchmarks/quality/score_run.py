@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...agent.run import Run
+from ...agent.run import Run, write_metrics
 from ...agent.services import Services, running
 from ...engine.scheduler import Scheduler
 from ...models.errors import UserError
@@ -26,7 +26,9 @@ def score_run(run: Run, progress: Callable[[int, int], None] = lambda done, tota
 
     Returns the content of scores.json (docs/design.md).
     """
-    return asyncio.run(_score_run(run, progress))
+    scores = asyncio.run(_score_run(run, progress))
+    write_metrics(run.path, run.services)
+    return scores
 
 
 async def _score_run(run: Run, progress: Callable[[int, int], None]) -> dict[str, Any]:
