@@ -12,9 +12,9 @@ from scheduling import Ask, Job, Lab, Log, Workload, play, random_workload, veri
 
 SIZES = {
     "seed": st.integers(0, 10**6),
-    "models": st.integers(1, 5),
-    "callers": st.integers(1, 6),
-    "steps": st.integers(1, 8),
+    "models": st.integers(1, 6),
+    "callers": st.integers(1, 10),
+    "steps": st.integers(1, 12),
     "devices": st.integers(1, 2),
 }
 
