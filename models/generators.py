@@ -282,14 +282,6 @@ def _load(
             f"there is no model at {path}: put the diffusers folder of {name} there, or set path to a folder or a "
             f".safetensors file (${VARIABLE} names the directory of all weights)."
         )
-    try:
-        import accelerate  # noqa: F401
-        import diffusers  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as problem:
-        raise UserError(
-            f"generators need {problem.name}: install it with `pip install 'maia-local[gpu]'`."
-        ) from problem
     with quiet():
         if path.is_file():
             if options.safety_checker:
