@@ -8,7 +8,8 @@ from maia.engine.cost_aware import EXACT_VICTIMS, CostAware
 from maia.engine.plan import Component, Duration, Workspace, component_bytes
 from maia.engine.policy import LEASE, Action, DeviceState, Evict, Load, Run, Wait
 from maia.engine.scheduler import Scheduler
-from scheduling import Lab, Log, device_state, make_model, model_state, play, random_workload, waiting
+from scheduling import Lab, device_state, make_model, model_state, waiting
+from workloads import Log, play, random_workload
 
 POLICY = CostAware(max_age=60.0, backlog=2.0, linger=0.6)
 A, B, C = (make_model(name) for name in "abc")

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from maia.benchmarks.scheduling import virtual_time
 from maia.engine.scheduler import Scheduler
-from scheduling import Ask, Job, Lab, Log, Workload, play, random_workload, verify_answers
+from scheduling import Job, Lab
+from workloads import Ask, Log, Workload, play, random_workload, verify_answers
 
 SIZES = {
     "seed": st.integers(0, 10**6),

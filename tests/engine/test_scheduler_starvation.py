@@ -18,22 +18,8 @@ from maia.benchmarks.scheduling import virtual_time
 from maia.engine.cost_aware import CostAware
 from maia.engine.plan import Duration, ModelFacts, Workspace
 from maia.engine.scheduler import Scheduler
-from scheduling import (
-    Ask,
-    Faults,
-    Job,
-    Lab,
-    Lease,
-    Log,
-    Think,
-    Workload,
-    longest_wait,
-    make_model,
-    make_plan,
-    play,
-    random_workload,
-    verify_answers,
-)
+from scheduling import Faults, Job, Lab, make_model, make_plan
+from workloads import Ask, Lease, Log, Think, Workload, longest_wait, play, random_workload, verify_answers
 
 NEVER = 1e7
 """An age that nothing gets: the policy without its rule of age."""

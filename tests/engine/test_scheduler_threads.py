@@ -10,7 +10,8 @@ from maia.engine.cost_aware import CostAware
 from maia.engine.plan import Component, Device, Duration, ModelFacts, Place, Plan, Workspace
 from maia.engine.runners.base import OutOfMemory
 from maia.engine.scheduler import Scheduler
-from scheduling import Ask, Faults, Job, Lab, Lease, Log, Think, Workload, make_model, make_plan, play, verify_answers
+from scheduling import Faults, Job, Lab, make_model, make_plan
+from workloads import Ask, Lease, Log, Think, Workload, play, verify_answers
 
 
 def small_plan() -> Plan:
