@@ -1,4 +1,4 @@
-"""What `maia bench scheduler` replays: agents, models, memory and links; recorded runs with the sizes of real models."""
+"""What `maia bench scheduler` replays: agents, models, memory and links; recorded runs with real models' sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
