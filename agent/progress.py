@@ -56,8 +56,14 @@ class TerminalProgress(RunProgress):
         mean = sum(m.items for m in batches) / max(1, sum(sum(m.batches.values()) for m in batches))
         words = ", ".join(f"{count} for {name}" for name, count in waiting.items()) or "nothing waits"
         swaps = sum(model.offloads for model in scheduler.metrics.models.values())
-        task = self._task("models", 1)
-        self._bars.update(task, completed=0, rate=f"waiting: {words}; batches of {mean:.1f}; swaps {swaps}")
+        answered = sum(model.items for model in scheduler.metrics.models.values())
+        task = self._task("items answered by models", 1)
+        self._bars.update(
+            task,
+            completed=answered,
+            total=answered + sum(waiting.values()),
+            rate=f"waiting: {words}; batches of {mean:.1f}; swaps {swaps}",
+        )
 
     def scoring(self, done: int, total: int) -> None:
         """Labels scored of all."""
