@@ -103,3 +103,35 @@ def bench_agents(
     if not counts or min(counts) < 1:
         raise UserError(f"--agents {agents!r} is no list of numbers of at least 1: write 1,4,16.")
     run_benchmark(json_file, counts, units, turns, repeats, console)
+
+
+@bench_app.command("scheduler")
+def bench_scheduler(
+    quick: Annotated[bool, typer.Option("--quick", help="Three small scenarios instead of all.")] = False,
+    record: Annotated[
+        list[Path] | None, typer.Option(help="A run's calls (maia describe --record-calls), replayed too.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the made-up traces.")] = 0,
+    figure: Annotated[Path | None, typer.Option(help="Also draw the comparison here (SVG).")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """The scheduler in virtual time: bytes swapped and latencies beside simpler policies and an offline bound."""
+    from rich.progress import Progress
+
+    from .scheduling.bench import run
+    from .scheduling.bench_table import tables
+    from .scheduling.figure import draw
+
+    with Progress(console=errors, transient=True) as bars:
+        task = bars.add_task("preparing", total=None)
+        result = run(
+            json_file,
+            quick,
+            records=record or (),
+            seed=seed,
+            progress=lambda what, done, total: bars.update(task, description=what, completed=done, total=total),
+        )
+    for table in tables(result):
+        console.print(table)
+    if figure is not None:
+        figure.write_text(draw(result), encoding="utf-8")

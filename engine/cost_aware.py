@@ -10,6 +10,8 @@ MAX_AGE = 60.0
 """Seconds after which a waiting item goes before all others, whatever the swap costs …"""
 BACKLOG = 6.0
 """… but not before so many times what all that waits takes: else, with more work than that, age alone would decide."""
+AGING = 1.0
+"""Seconds: a batch that has waited so long counts as much as another that answers twice as many agents a second."""
 LINGER = 0.6
 """Seconds that a swap waits for agents who may come with work for what is loaded: between two calls of an experiment
 lie the sandbox and the agent's own code, which take less."""
@@ -56,7 +58,8 @@ class CostAware:
         return action or Wait(min((time for time in timers if time > state.now), default=None))
 
     def _batch(self, state: DeviceState, models: list[ModelState], timers: list[float]) -> Action | None:
-        """The batch that helps most agents a second, among loaded models; a short one waits briefly for company."""
+        """The batch that helps most agents a second, and the more the longer they have waited, among loaded models; a
+        short one waits briefly for company."""
         if state.running >= state.device.slots:
             return None
         best: tuple[float, float, str] | None = None
@@ -73,8 +76,9 @@ class CostAware:
                 if items < model.limit and state.thinking and state.now < full and not state.running:
                     timers.append(full)
                     continue
-                rate = min(entry.agents, items) / max(model.facts.duration.seconds(items), 1e-9)
-                key = (-rate, entry.oldest, model.facts.name)
+                seconds = max(model.facts.duration.seconds(items), 1e-9)
+                gain = min(entry.agents, items) / seconds * (1.0 + (state.now - entry.oldest) / AGING)
+                key = (-gain, entry.oldest, model.facts.name)
                 if best is None or key < best:
                     candidate = _run_or_make_room(state, model, entry)
                     if candidate is not None:
