@@ -148,7 +148,7 @@ def test_a_batch_that_is_not_full_waits_as_long_as_another_would_cost():
 
 
 def test_most_agents_a_second_first_unless_others_have_waited_longer():
-    """1 second of waiting doubles what a batch counts: 4 agents in 4 s after 1 s, against 4 agents in 8 s after 2 s …"""
+    """A second of waiting doubles what a batch counts: 4 agents in 4 s after 1 s, or 4 agents in 8 s after 2 s …"""
     many, few = make_model("many", duration=Duration(0, 1.0)), make_model("few", duration=Duration(0, 2.0))
     quick = model_state(many, "loaded", waiting(4, 9, agents=4))
     assert decide(model_state(few, "loaded", waiting(4, 8, agents=4)), quick, now=10) == Run("many", "g", 4)
