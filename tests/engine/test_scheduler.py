@@ -1,6 +1,7 @@
 """The scheduler's contract by hand-made cases: calls, faults, leases, leaving, and policies that ask for too much."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -317,6 +318,33 @@ def test_leaving_with_a_batch_that_fails_ends_its_callers(fault):
 
     assert virtual_time.run(main()) == ["a answers 3"]
     lab.verify()
+
+
+def test_the_report_of_a_schedule_that_is_known(tmp_path):
+    """Ten seconds to load, then batches of 4 and 2, a second each."""
+    lab = lab_of(make_model("a"), memory=20)
+    scheduler = Scheduler(lab.plan, lab.runners)
+    file = tmp_path / "trace.jsonl"
+
+    async def main():
+        async with scheduler:
+            scheduler.metrics.record_to(file)
+            await asyncio.gather(*(scheduler.submit("a", jobs(2 * k, 2 * k + 1), f"agent-{k}") for k in range(3)))
+            scheduler.metrics.record_to(None)
+            await scheduler.submit("a", [])
+
+    virtual_time.run(main())
+    report = scheduler.metrics.report()
+    assert report["models"]["a"] == {
+        "items": 6, "failed": 0, "cancelled": 0, "halved": 0, "batches": 2, "batch_mean": 3.0,
+        "batch_sizes": {"2": 1, "4": 1}, "queue_p50_seconds": 10.0, "queue_p95_seconds": 11.0, "busy_seconds": 2.0,
+        "loads": 1, "loaded_bytes": 10, "load_seconds": 10.0, "offloads": 0,
+    }  # fmt: skip
+    assert report["devices"]["gpu"] == {"budget": 20, "peak": 10, "busy_seconds": 2.0, "utilisation": 0.1667}
+    assert (report["seconds"], report["swap_bytes"]) == (12.0, 10)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines[2] == {"agent": "agent-2", "model": "a", "items": 2, "asked": 0.0, "answered": 12.0}
+    assert [line["answered"] for line in lines] == [11.0, 11.0, 12.0]
 
 
 # Policies that ask for what they may not
