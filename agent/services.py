@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +38,6 @@ class Services:
     scheduler: Scheduler
     images: ImageStore
     models: Models = field(default_factory=Models)
-    _disk: threading.Lock = field(default_factory=threading.Lock)
 
     async def text2image(
         self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
@@ -82,11 +80,8 @@ class Services:
 
     async def keep(self, images: Sequence[Image.Image]) -> list[str]:
         """Ids of the pictures in the run's store, written off the event loop, one caller at a time."""
-        return await asyncio.to_thread(self._put, images)
-
-    def _put(self, images: Iterable[Image.Image]) -> list[str]:
-        with self._disk:
-            return [self.images.put(image) for image in images]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.images.writer, lambda: [self.images.put(image) for image in images])
 
     async def _ask(self, model: str, items: Sequence[Any], name: str) -> list[Any]:
         results = await self.scheduler.submit(model, items)

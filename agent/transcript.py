@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -134,10 +135,14 @@ def record_from_json(line: str) -> Record:
 
 
 class ImageStore:
-    """PNG files named by the hash of their pixels, each written once and whole."""
+    """PNG files named by the hash of their pixels, each written once and whole.
+
+    writer: the one thread that may call `put` where several would.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.writer = ThreadPoolExecutor(1, "images")
 
     def put(self, image: Image.Image) -> str:
         """Store an image in RGB; returns its id, the hash of its pixels."""
