@@ -21,7 +21,7 @@ from ..throughput.surroundings import commit
 from .bound import Found, bound
 from .reference_policies import FifoLru, OneModel
 from .replay import Outcome, replay, unpinned
-from .scenarios import QUICK, SYNTHETIC, Scenario, from_record
+from .scenarios import QUICK, SYNTHETIC, TESTBED_CALLS, Scenario, from_record
 
 GOALS = {"swap_bytes_vs_optimum": 1.15, "swap_bytes_vs_lru": 0.5, "budget_violations": 0}
 """At most. The first two are medians over the scenarios under pressure."""
@@ -64,13 +64,15 @@ def run(
     """The figures as plain data, also written to a file if one is named (`docs/scheduler.md` says what each means).
 
     quick: three small scenarios instead of all. records: JSON lines of recorded runs, replayed with real models' sizes
-    beside the made-up traces. policy: instead of the product's. Raises UserError for a file that is no record.
+    beside the made-up traces and the run that comes with this package. policy: instead of the product's. Raises
+    UserError for a file that is no record.
     """
     builders: list[Callable[[], Scenario]] = [
         lambda scenario=scenario: scenario.build(seed)  # type: ignore[misc]
         for scenario in (QUICK if quick else SYNTHETIC)
     ]
-    builders += [lambda path=path: from_record(path) for path in records]  # type: ignore[misc]
+    recorded = records if quick else [TESTBED_CALLS, *records]
+    builders += [lambda path=path: from_record(path) for path in recorded]  # type: ignore[misc]
     scenarios: list[dict[str, Any]] = []
     for number, build in enumerate(builders):
         scenario = build()

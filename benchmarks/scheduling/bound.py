@@ -9,7 +9,8 @@ starts with an empty device, so first loads count for everybody; a server that c
 
 **Why `Problem.singles` is a bound.** Take any schedule for all agents and one agent of them. The moments at which its
 requests are served are ordered, and what is on the device in between is a way to serve this agent alone. So the
-schedule copies no less than the cheapest way to serve that agent alone, for every agent: the maximum is a bound.
+schedule copies, of the components that this agent uses, no less than the cheapest way to serve it alone; and all that
+only others use at least once. This holds for every agent: the maximum is a bound.
 The cheapest way for one agent is weighted caching with components that models share, solved exactly by dynamic
 programming over the sets of components on the device. It is enough to load what the next request needs and nothing
 more (a copy made earlier can be put off to when it is needed: this only frees memory before), and to evict no more
@@ -23,7 +24,7 @@ lower bound. A request whose model is there is served at once: that costs nothin
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -125,6 +126,13 @@ class Residency:
             self.next.append(onward)
             self.costs.append(costs)
 
+    def used(self, models: Iterable[int]) -> int:
+        """The groups that the models use, but for what is there from the start."""
+        mask = 0
+        for model in models:
+            mask |= self._masks[model]
+        return mask & ~self._pinned
+
     @cached_property
     def start_cost(self) -> int:
         """Bytes of what has to be there from the start."""
@@ -187,7 +195,7 @@ def bound(plan: Plan, trace: Trace, nodes: int = 20_000, beam: int = 20) -> Foun
         sequences = [s for agent in trace.values() if (s := visits(agent, residency.names))]
         problem = Problem(residency, sequences)
         best, done = problem.search(nodes) if nodes else (problem.singles(), False)
-        lower += best
+        lower += best if done else max(best, problem.singles())
         upper += best if done else problem.schedule(beam) if beam else 0
     return Found(lower, upper if exact and (beam or lower == upper) else None)
 
@@ -215,8 +223,13 @@ class Problem:
         self._agents = np.arange(count)
 
     def singles(self) -> int:
-        """The cost of the agent that is the most expensive alone."""
-        return int(self._to_go[:, 0, 0].max()) + self._r.start_cost
+        """The most of any agent: its cost alone, and what only others use, which is copied at least once."""
+        used = [self._r.used(row[row >= 0]) for row in self._next]
+        everything = 0
+        for mask in used:
+            everything |= mask
+        others = [self._r.cost(everything & ~mask) for mask in used]
+        return int((self._to_go[:, 0, 0] + others).max()) + self._r.start_cost
 
     def _moves(self, held: int, positions: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
         """(cost, set, positions) after each load that some agent waits for, with all served that then can be."""

@@ -68,6 +68,7 @@ SYNTHETIC = (
     Synthetic("generators", 24, 32, 1, FAST_LINK, devices=2),
     Synthetic("flux", 48, 4, 2, FAST_LINK),
     Synthetic("flux", 48, 16, 1, FAST_LINK),
+    Synthetic("paper", 48, 16, 1, FAST_LINK),
     Synthetic("generators", 48, 256, 1, FAST_LINK),
     Synthetic("flux", 80, 16, 1, FAST_LINK),
     Synthetic("flux-32b", 80, 16, 1, FAST_LINK),
@@ -84,9 +85,14 @@ STAND_INS = {
     "text2image": "sd-1.5",
     "edit": "instruct-pix2pix",
     "describer": "llava-next-7b-4bit",
+    "ground-truth": "grounded-sam",
 }
 TARGETS = ("resnet-152", "grounded-sam", "clip-rn50", "dino-vit-b/8")
 """Real models that take the place of a recorded run's: by name, and the others, which are targets, in turn."""
+
+TESTBED_CALLS = Path(__file__).with_name("testbed_calls.txt")
+"""The first 150 s of a real run, on two busy cores: four scripted agents that describe ground-truth neurons
+(`maia describe --target ground-truth --units single=1-4 --jobs 4 --record-calls FILE`)."""
 
 
 def from_record(path: Path, memory_gib: int = 12, link: float = SLOW_LINK) -> Scenario:

@@ -10,7 +10,7 @@ from maia.benchmarks.scheduling import bench
 from maia.benchmarks.scheduling.bench_table import tables
 from maia.benchmarks.scheduling.figure import draw
 from maia.benchmarks.scheduling.replay import replay
-from maia.benchmarks.scheduling.scenarios import QUICK, SLOW_LINK, Synthetic, from_record
+from maia.benchmarks.scheduling.scenarios import QUICK, SLOW_LINK, TESTBED_CALLS, Synthetic, from_record
 from maia.models.errors import UserError
 from rich.console import Console
 
@@ -86,6 +86,14 @@ def test_a_recorded_run_takes_real_models_places(record: Path, tmp_path: Path) -
     missing.write_text("no")
     with pytest.raises(UserError, match=r"other\.jsonl, line 1"):
         bench.run(quick=True, records=[missing])
+
+
+def test_the_recorded_run_of_the_testbed_is_replayed() -> None:
+    scenario = from_record(TESTBED_CALLS, memory_gib=8)
+    calls = len(TESTBED_CALLS.read_text().splitlines())
+    assert len(scenario.trace) == 4 and set(scenario.plan.places) == {"sd-1.5", "grounded-sam", "llava-next-7b-4bit"}
+    measured = bench.measure(scenario)
+    assert measured["requests"] == calls and measured["pressure"] and measured["budget_violations"] == 0
 
 
 def test_several_devices_are_one_scenario() -> None:

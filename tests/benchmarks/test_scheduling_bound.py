@@ -128,6 +128,8 @@ def test_known_optima() -> None:
     two = {"x": _agent("ab"), "y": _agent("ba")}
     assert bound(_plan(8, a, b, c), two, nodes=0).lower == 9, "each alone loads each model once"
     assert bound(_plan(8, a, b, c), two).lower == 13, "one of them has to wait: a, b, a"
+    apart = {"x": _agent("abab"), "y": _agent("c")}
+    assert bound(_plan(8, a, b, c), apart, nodes=0).lower == 18 + 3, "what only the other one needs comes on top"
     shared = _model("d", ("t", 6), ("d", 1)), _model("e", ("t", 6), ("e", 2))
     assert bound(_plan(8, *shared), {"x": _agent("dede")}).lower == 6 + 1 + 2 + 1 + 2, "the shared part stays"
 
