@@ -222,6 +222,7 @@ def test_a_leased_model_stays_and_others_wait():
             await asyncio.sleep(500)  # well beyond the age at which b goes first
             assert scheduler.loaded() == ["a"] and not other.done()
             assert await scheduler.submit("a", jobs(2)) == ["a answers 2"]
+            await asyncio.sleep(1)  # so that nothing but the lease's end is an event
         return await other
 
     assert scenario(lab, work, CostAware(max_age=5, backlog=0)) == ["b answers 1"]
@@ -265,6 +266,29 @@ def test_a_lease_that_is_cancelled_before_or_as_it_is_granted_holds_nothing():
             assert await scheduler.submit("b", jobs(int(delay))) == [f"b answers {int(delay)}"]
 
     scenario(lab, work, CostAware(linger=0.0))
+
+
+def test_a_lease_that_is_cancelled_between_its_grant_and_its_start_holds_nothing():
+    lab = lab_of(make_model("a"), make_model("b"), memory=15)
+    tasks: list[asyncio.Task] = []
+
+    class Cancelling(CostAware):
+        def decide(self, state: DeviceState) -> Action:
+            if state.models["a"].leased:
+                tasks[0].cancel()
+            return super().decide(state)
+
+    async def hold(scheduler):
+        async with scheduler.lease("a"):
+            await asyncio.sleep(1e6)
+
+    async def work(scheduler):
+        tasks.append(asyncio.create_task(hold(scheduler)))
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        return await scheduler.submit("b", jobs(1))
+
+    assert scenario(lab, work, Cancelling()) == ["b answers 1"]
 
 
 def test_what_thinks_and_works_is_counted():
@@ -345,6 +369,20 @@ def test_the_report_of_a_schedule_that_is_known(tmp_path):
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert lines[2] == {"agent": "agent-2", "model": "a", "items": 2, "asked": 0.0, "answered": 12.0}
     assert [line["answered"] for line in lines] == [11.0, 11.0, 12.0]
+
+
+def test_what_was_last_used_on_an_earlier_loops_clock_delays_nothing():
+    lab = lab_of(make_model("a"), make_model("b"), memory=15)
+    scheduler = Scheduler(lab.plan, lab.runners)
+
+    async def day(delay: float, name: str, number: int) -> float:
+        async with scheduler, scheduler.agent("thinks"):
+            await asyncio.sleep(delay)
+            await scheduler.submit(name, jobs(number), "asks")
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(day(30.0, "a", 1)) == 41.0
+    assert virtual_time.run(day(0.0, "b", 2)) < 12.0
 
 
 # Policies that ask for what they may not
@@ -434,6 +472,18 @@ def assert_refused(actions: Sequence[Any], memory: int, message: str) -> None:
 
     virtual_time.run(main())
     lab.verify()
+
+
+def test_nothing_is_offloaded_for_a_load_that_would_not_fit_even_so():
+    lab = lab_of(A, make_model("b", 30), memory=20)
+
+    async def work(scheduler):
+        with pytest.raises(BudgetError, match="do not fit"):
+            await scheduler.submit("b", jobs(1))
+        await asyncio.sleep(1)
+        assert lab.runners["a"].device == "gpu" and lab.ledgers["gpu"].used == 10
+
+    scenario(lab, work, Scripted(Load("a"), None, Load("b", ("a",))))
 
 
 def test_an_eviction_of_what_is_leased_is_refused():
