@@ -12,11 +12,12 @@ from typing import Any, Self
 from ..models.errors import ExperimentError, UserError
 from .cost_aware import CostAware
 from .ledger import BudgetError, Ledger
+from .loading import begin_eviction, begin_load, load, offload
 from .metrics import Metrics
-from .plan import Device, Plan, component_bytes
+from .plan import Device, Plan
 from .policy import DeviceState, Evict, Load, Policy, Run
 from .queues import Call, Item, ModelEntry
-from .runners.base import ModelUnavailable, OutOfMemory, Runner
+from .runners.base import OutOfMemory, Runner
 
 _agent: ContextVar[str | None] = ContextVar("agent", default=None)
 
@@ -219,15 +220,22 @@ class Scheduler:
             if isinstance(action, Run):
                 self._run(ledger, action)
             elif isinstance(action, Load):
-                self._start_load(ledger, action)
+                evicted = self._named(action.evict)
+                begin_load(ledger, self._entries[action.model], evicted)
+                self._start(self._load(ledger, self._entries[action.model], evicted))
             elif isinstance(action, Evict):
                 if not action.models:
                     raise BudgetError(f"{action} does nothing: it would be asked for again without end")
-                self._start(self._offload(self._evictable(ledger, action.models)))
+                evicted = self._named(action.models)
+                begin_eviction(ledger, evicted)
+                self._start(offload(evicted, self.metrics))
             else:
                 if action.until is not None:
                     self._timers[device.name] = self._running().call_at(action.until, self._poke)
                 return
+
+    def _named(self, names: Sequence[str]) -> list[ModelEntry]:
+        return [self._entries[name] for name in dict.fromkeys(names)]
 
     def _state(self, ledger: Ledger) -> DeviceState:
         return DeviceState(
@@ -368,64 +376,10 @@ class Scheduler:
 
     # Loading
 
-    def _evictable(self, ledger: Ledger, names: Sequence[str]) -> list[ModelEntry]:
-        if ledger.moving():
-            raise BudgetError(f"{ledger.device.name} loads or offloads a model already")
-        entries = [self._entries[name] for name in dict.fromkeys(names)]
-        for entry in entries:
-            if not entry.seen().evictable or entry not in ledger.entries:
-                raise BudgetError(f"{entry.facts.name} cannot be evicted from {ledger.device.name} now")
-        for entry in entries:
-            entry.state = "offloading"
-        return entries
-
-    def _start_load(self, ledger: Ledger, action: Load) -> None:
-        entry = self._entries[action.model]
-        if entry.state != "offloaded" or entry not in ledger.entries:
-            raise BudgetError(f"{action}: the model is {entry.state} on {entry.place.device}")
-        evicted = self._evictable(ledger, action.evict)
-        entry.state = "loading"
-        if ledger.committed() > ledger.device.memory:
-            raise BudgetError(f"{action}: {ledger.committed()} bytes do not fit into {ledger.device.memory}")
-        self._start(self._load(ledger, entry, evicted))
-
-    async def _offload(self, entries: Sequence[ModelEntry]) -> None:
-        for entry in entries:
-            await entry.runner.offload()
-            entry.state, entry.holding = "offloaded", False
-            self.metrics.models[entry.facts.name].offloads += 1
-
     async def _load(self, ledger: Ledger, entry: ModelEntry, evicted: Sequence[ModelEntry]) -> None:
-        metrics = self.metrics.models[entry.facts.name]
-        entry.kept = ledger.shared(entry)
-        copied = entry.facts.nbytes - component_bytes(entry.kept)
-        entry.runner.keep(ledger.device.name)
-        await self._offload(evicted)
-        entry.holding = True
-        ledger.check(0, f"loading {entry.facts.name}")
-        self.metrics.used(ledger.device.name, ledger.used())
-        started = self._now()
-        error: Exception | None = None
-        try:
-            await entry.runner.load(ledger.device.name)
-        except OutOfMemory:
-            error = ModelUnavailable(
-                f"{entry.facts.name} did not fit into {ledger.device.name}, which another program may be using: free "
-                "its memory, or give less with --memory."
-            )
-        except asyncio.CancelledError:
-            error = ModelUnavailable(f"loading {entry.facts.name} was cancelled: ask again.")
-        except Exception as problem:
-            error = problem
-        metrics.load_seconds += self._now() - started
-        entry.kept = ()
+        error = await load(ledger, entry, evicted, self.metrics, self._now)
         if error is not None:
-            entry.state, entry.holding = "offloaded", False
             self._not_loaded(entry, error)
-            return
-        metrics.loads += 1
-        metrics.loaded_bytes += copied
-        entry.state = "loaded"
 
     def _not_loaded(self, entry: ModelEntry, error: Exception) -> None:
         """Whoever waits for the model gets the error; who asks later makes it tried again."""
