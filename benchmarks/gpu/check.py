@@ -1,19 +1,23 @@
-"""The check for a machine with a CUDA GPU: are the kernels right, and how near to the memory's speed are they?
+"""The check for a machine with a CUDA GPU: kernels, generators, swaps and memory.
 
-    python -m maia.benchmarks.gpu.check [--json FILE]        (or: make gpu-check)
+    python -m maia.benchmarks.gpu.check [--json FILE] [--only kernels|models] [--minutes M]     (or: make gpu-check)
 
-Checks every kernel against float64 (correctness.py), times them with CUDA events beside a copy of memory in the same
-run, and runs the extraction benchmark on ResNet-152. Ends with exit code 1 where a kernel is wrong, and with 2 without
-a GPU. Goals that are missed are told and end nothing.
+Kernels: each against float64 (correctness.py), then timed with CUDA events beside a copy of memory in the same run, and
+the extraction benchmark on ResNet-152. Models: pipelines of SD-1.5's and InstructPix2Pix's shape with random weights
+against their network's own time, plain diffusers, other batches, the bus, and what plans count with (measures.py).
+What cannot be measured costs its own row; what would not end within M minutes is not begun, and told.
 
-The kernels were verified under Triton's interpreter, and compiled for sm_90 without running; no GPU has run them yet.
+Ends with exit code 1 where a kernel is wrong or a picture is not what was promised, and with 2 without a GPU. Goals
+that are missed are told and end nothing. NOT RUN ON A GPU YET: the kernels were verified under Triton's interpreter and
+compiled for sm_90, the measurements of models ran on the CPU with tiny pipelines.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,8 @@ from ...kernels.sketch import BINS
 from ...kernels.topk import merge_topk
 from ...models.errors import UserError
 from .correctness import check_all
+from .measures import lab_setup, measure_models
+from .rows import Findings
 from .traffic import GOAL, copy_bandwidth, mask_bytes, reduce_bytes, speed_row, topk_bytes
 
 RESNET_LAYERS = {
@@ -39,6 +45,10 @@ SLOTS = 15
 RATIO_GOAL = 1.05
 """The index pass against the bare forward."""
 
+PARTS = ("kernels", "models")
+MINUTES = 8.0
+"""For everything together; what has begun is brought to its end."""
+
 _WARM_UP, _REPEATS = 10, 50
 _COPIED = 2**30
 _COLD = 2**29  # Inputs are taken in turn until they are this much together: far more than any GPU's cache.
@@ -48,7 +58,7 @@ def require_gpu() -> torch.device:
     """The CUDA device. Raises UserError where there is none."""
     if not torch.cuda.is_available():
         raise UserError(
-            "This check times kernels on a CUDA GPU, and torch finds none here: run `make gpu-check` on a machine with"
+            "This check measures on a CUDA GPU, and torch finds none here: run `make gpu-check` on a machine with"
             " an NVIDIA GPU (`make test` checks the same kernels under Triton's interpreter)."
         )
     return torch.device("cuda", torch.cuda.current_device())
@@ -145,10 +155,9 @@ def driver() -> str | None:
         return None
 
 
-def run_check(device: torch.device) -> dict[str, Any]:
-    """All that the check measures, as data; prints a line for each finding."""
+def check_kernels(device: torch.device) -> dict[str, Any]:
+    """All that is found of the kernels, as data; prints a line for each finding."""
     from ..throughput.extraction import run_benchmark
-    from ..throughput.surroundings import surroundings
 
     checks = list(check_all(device, "triton"))
     wrong = [row for row in checks if not row["equal"]]
@@ -173,24 +182,67 @@ def run_check(device: torch.device) -> dict[str, Any]:
         "timings": timings,
         "extraction": extraction,
         "goals": {"share_of_copy_bandwidth": GOAL, "ratio_to_bare": RATIO_GOAL},
-        "driver": driver(),
-        **surroundings(device),
     }
 
 
+def check_models(device: torch.device, deadline: float) -> dict[str, Any]:
+    """All that is found of generators, swaps and memory: rows, printed as they come. deadline: of time.monotonic."""
+    findings = Findings(deadline)
+    measure_models(device, findings, lab_setup())
+    missed = [row for row in findings.rows if row["met"] is False]
+    failed = [row for row in findings.rows if "error" in row]
+    print(f"{len(findings.rows)} rows: {len(missed)} goals missed, {len(failed)} not measured")
+    return {"models": findings.rows}
+
+
+def run_check(
+    device: torch.device, parts: Sequence[str], minutes: float, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """What the parts find, as data. keep: gets all that has been found after each part."""
+    from ..throughput.surroundings import surroundings, version
+
+    deadline = time.monotonic() + 60 * minutes
+    found: dict[str, Any] = {"driver": driver(), **surroundings(device)}
+    found["generator_libraries"] = {name: version(name) for name in ("diffusers", "transformers", "accelerate")}
+    for part in parts:
+        started = time.monotonic()
+        try:
+            found |= check_kernels(device) if part == "kernels" else check_models(device, deadline)
+        # One part that fails must not cost the other.
+        except Exception as error:
+            found[f"{part}_error"] = f"{type(error).__name__}: {error}"
+            print(f"  the part {part} failed: {found[f'{part}_error']}")
+        found[f"{part}_seconds"] = time.monotonic() - started
+        keep(found)
+    return found
+
+
+def is_right(found: dict[str, Any]) -> bool:
+    """No part failed, no kernel is wrong, and no picture is other than promised."""
+    if any(f"{part}_error" in found for part in PARTS):
+        return False
+    kernels = all(row["equal"] for row in found.get("correctness", []))
+    return kernels and all(row["met"] for row in found.get("models", []) if row.get("promise"))
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0, 1 where a kernel is wrong, 2 without a GPU."""
+    """The exit code: 0, 1 where a kernel or a picture is wrong, 2 without a GPU."""
     parser = argparse.ArgumentParser(prog="python -m maia.benchmarks.gpu.check", description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--only", choices=PARTS, help="one part alone")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"for everything (default: {MINUTES:g})")
     chosen = parser.parse_args(arguments)
+
+    def keep(found: dict[str, Any]) -> None:
+        if chosen.json:
+            chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
     try:
-        found = run_check(require_gpu())
+        found = run_check(require_gpu(), [chosen.only] if chosen.only else PARTS, chosen.minutes, keep)
     except UserError as error:
         print(f"maia: {error}", file=sys.stderr)
         return 2
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return 0 if all(row["equal"] for row in found["correctness"]) else 1
+    return 0 if is_right(found) else 1
 
 
 if __name__ == "__main__":
