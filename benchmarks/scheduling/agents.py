@@ -93,7 +93,7 @@ def _own_cache(path: Path) -> Iterator[None]:
 
 def _profile(folder: Path, turns: int) -> Profile:
     """The testbed's profile with pipelines for a world, an index, and a budget that does not hold all weights."""
-    paths = {}
+    paths: dict[str, Any] = {}
     for task, name in (("text2image", "stable-diffusion-v1-5"), ("edit", "instruct-pix2pix")):
         paths[task] = {
             "model": name,
