@@ -91,7 +91,8 @@ class _Bench:
         for task in GENERATORS:
             chosen: Mapping[str, Any] = getattr(self.profile, task)
             own = {**chosen, "path": str(self.scratch / task), "max_batch": self.setup.batch}
-            self.profile = replace(self.profile, **{task: own})
+            changed: dict[str, Any] = {task: own}
+            self.profile = replace(self.profile, **changed)
             dtype = torch_dtype(self.options(task), self.device)
             random_pipeline(chosen["model"], self.scratch / task, self.setup.tiny, dtype=dtype)
         self.loaded["text2image"] = load_text_to_image(self.options("text2image"), self.device).to(self.device)

@@ -32,7 +32,7 @@ def swap_rows(
     first, *others = generators
     before = generators[first].floats(jobs)[0]
     store = WeightStore(pin)
-    added = seconds_of(lambda: [_add(store, name, generator) for name, generator in generators.items()], device)
+    added = seconds_of(lambda: _add_all(store, generators), device)
     components = {name: _components(generator) for name, generator in generators.items()}
     nbytes = component_bytes(components[first])
     yield from _bus(store, first, nbytes, repeats, device, added)
@@ -87,8 +87,9 @@ def _bus(store: WeightStore, name: str, nbytes: int, repeats: int, device: torch
     yield spread_row(f"offloading {name}", offload, "s")
 
 
-def _add(store: WeightStore, name: str, generator: Generator) -> None:
-    store.add(name, [(part.key, part.module) for part in generator.components])
+def _add_all(store: WeightStore, generators: Mapping[str, Generator]) -> None:
+    for name, generator in generators.items():
+        store.add(name, [(part.key, part.module) for part in generator.components])
 
 
 def _components(generator: Generator) -> list[Component]:
@@ -96,4 +97,8 @@ def _components(generator: Generator) -> list[Component]:
 
 
 def _reserved(device: torch.device) -> int:
-    return torch.cuda.memory_reserved(device) if device.type == "cuda" else 0
+    if device.type != "cuda":
+        return 0
+    # Else weights would be put into blocks that are cached from before, and nothing would seem to be taken.
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
