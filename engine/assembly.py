@@ -53,7 +53,7 @@ def assemble(
     DoesNotFit.
     """
     store = WeightStore()
-    own = None if profile is None else replace(profile, vlm=None)
+    own = None if profile is None else _of_this_machine(profile)
     devices = [Device(CPU, host_bytes(), HOST_LINK)] if own is None else devices_of(own)
     computing = tuple(device.name for device in devices)
     runners: list[Runner] = [WorldRunner(world, WORLD_FACTS), DescriberRunner(describer, DESCRIBER_FACTS, store)]
@@ -69,6 +69,13 @@ def assemble(
         if isinstance(runner, GeneratorRunner):
             runner.set_batch(plan.places[runner.facts.name].batch)
     return Scheduler(plan, {runner.facts.name: runner for runner in runners})
+
+
+def _of_this_machine(profile: Profile) -> Profile:
+    """The profile as a run uses it: on the CPU where there is no GPU, whatever one may plan for; and with no server,
+    since no backbone of this version is served."""
+    device = profile.device or (None if torch.cuda.is_available() else CPU)
+    return replace(profile, device=device, vlm=None)
 
 
 def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile | None) -> ModelFacts:
