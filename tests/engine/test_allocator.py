@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fakes import FlatDescriber, FlatWorld, RednessTarget
 from hypothesis import given
 from hypothesis import strategies as st
+from maia.engine import assembly
 from maia.engine.allocator import limit_allocators, peak_reserved
 from maia.engine.plan import Component, Device, ModelFacts, Place, Plan, Workspace
 
@@ -76,3 +78,11 @@ def test_gpus_that_are_not_here_are_left_out(gpus, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     gpus.clear()
     assert limit_allocators(a_plan({"cuda:0": GIB})) == {} and gpus == [] and peak_reserved("cuda:0") == 0
+
+
+def test_a_run_s_scheduler_is_made_with_the_caps_of_its_plan(monkeypatch):
+    limited = []
+    monkeypatch.setattr(assembly, "limit_allocators", limited.append)
+    scheduler = assembly.assemble({"fake": RednessTarget()}, FlatWorld(), FlatDescriber(), jobs=1)
+    (plan,) = limited
+    assert plan is scheduler.plan and set(plan.places) == {"world", "describer", "fake"}
