@@ -181,10 +181,17 @@ def plan(
     gpus: Annotated[int | None, typer.Option(help="How many GPUs (default: those that are here).", min=1)] = None,
     jobs: Jobs = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the plan in numbers here.")] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure the models on this machine's GPU first (minutes).")
+    ] = False,
 ) -> None:
     """Which models stay on the GPU, which are swapped, and how large batches are, with the arithmetic."""
     from .engine.explain import plan_command
 
+    if calibrate:
+        from .benchmarks.gpu.calibrate import calibrate_command
+
+        console.print(calibrate_command(profile, say=console.print), markup=False, highlight=False, soft_wrap=True)
     console.print(plan_command(profile, memory, gpus, jobs, json_file), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -117,7 +117,12 @@ class Metrics:
             self._record(line | {"asked": round(asked, 6), "answered": round(answered, 6)})
 
     def report(self) -> dict[str, Any]:
-        """Numbers for JSON: of each model, each device, and the whole."""
+        """Numbers for JSON: of each model, each device, and the whole.
+
+        peak: by the scheduler's count; allocator_peak: what torch's allocator held of a GPU at most (0: no GPU).
+        """
+        from .allocator import peak_reserved  # here: it loads torch
+
         return {
             "seconds": round(self.seconds, 6),
             "swap_bytes": sum(model.loaded_bytes for model in self.models.values()),
@@ -126,6 +131,7 @@ class Metrics:
                 name: {
                     "budget": device.budget,
                     "peak": device.peak,
+                    "allocator_peak": peak_reserved(name),
                     "busy_seconds": round(device.busy_seconds, 6),
                     "utilisation": round(device.busy_seconds / self.seconds, 4) if self.seconds else 0.0,
                 }

@@ -364,7 +364,13 @@ def test_the_report_of_a_schedule_that_is_known(tmp_path):
         "batch_sizes": {"2": 1, "4": 1}, "queue_p50_seconds": 10.0, "queue_p95_seconds": 11.0, "busy_seconds": 2.0,
         "loads": 1, "loaded_bytes": 10, "load_seconds": 10.0, "offloads": 0,
     }  # fmt: skip
-    assert report["devices"]["gpu"] == {"budget": 20, "peak": 10, "busy_seconds": 2.0, "utilisation": 0.1667}
+    assert report["devices"]["gpu"] == {
+        "budget": 20,
+        "peak": 10,
+        "allocator_peak": 0,
+        "busy_seconds": 2.0,
+        "utilisation": 0.1667,
+    }
     assert (report["seconds"], report["swap_bytes"]) == (12.0, 10)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert lines[2] == {"agent": "agent-2", "model": "a", "items": 2, "asked": 0.0, "answered": 12.0}
