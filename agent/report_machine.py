@@ -47,12 +47,11 @@ def machine_tables(metrics: dict[str, Any]) -> MachineTables:
     ]
     devices = [
         (
-            str(name),
-            format_bytes(int(device["peak"])),
-            format_bytes(int(device["budget"])),
+            str(device_name),
+            *(format_bytes(int(device[name])) if device["budget"] else "–" for name in ("peak", "budget")),
             f"{float(device['utilisation']):.0%}",
         )
-        for name, device in metrics["devices"].items()
+        for device_name, device in metrics["devices"].items()
     ]
     return MachineTables(_seconds(metrics["seconds"]), models, devices)
 

@@ -62,7 +62,7 @@ def assemble(
         runners += _generators(own, computing, store)
     if CPU not in computing:
         devices.append(Device(CPU, host_bytes(), HOST_LINK))
-    devices.append(Device(DRAWING, 1, HOST_LINK))
+    devices.append(Device(DRAWING, 0, HOST_LINK))
     plan = place([runner.facts for runner in runners], devices, jobs)
     limit_allocators(plan)
     for runner in runners:
