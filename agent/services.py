@@ -16,6 +16,7 @@ from ..engine.runners.world import WORLD
 from ..engine.scheduler import Scheduler
 from ..models.errors import ExperimentError
 from ..models.targets import Response, Target, Unit
+from ..models.threads import one_thread
 from .transcript import ImageStore
 
 
@@ -99,5 +100,8 @@ async def running(services: Iterable[Services]) -> AsyncIterator[None]:
     """Start the schedulers of these services, each once, and stop them afterwards."""
     async with contextlib.AsyncExitStack() as stack:
         for scheduler in {id(one.scheduler): one.scheduler for one in services}.values():
+            if any(device.slots > 1 for device in scheduler.plan.devices):
+                # The number of threads is the process's: a batch that ended would set it under one that still runs.
+                stack.enter_context(one_thread())
             await stack.enter_async_context(scheduler)
         yield

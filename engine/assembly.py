@@ -1,5 +1,6 @@
 """From a profile to a run's scheduler: its models with their sizes, the devices there are, the plan, the runners."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -56,12 +57,14 @@ def assemble(
     own = None if profile is None else _of_this_machine(profile)
     devices = [Device(CPU, host_bytes(), HOST_LINK)] if own is None else devices_of(own)
     computing = tuple(device.name for device in devices)
+    if CPU not in computing:
+        devices.append(Device(CPU, host_bytes(), HOST_LINK))
+    pipelines = own is not None and any(getattr(own, task) is not None for task in GENERATORS)
+    devices = [replace(device, slots=_slots(pipelines)) if device.name == CPU else device for device in devices]
     runners: list[Runner] = [WorldRunner(world, WORLD_FACTS), DescriberRunner(describer, DESCRIBER_FACTS, store)]
     runners += [TargetRunner(target, _target_facts(target, computing, own), store) for target in targets.values()]
     if own is not None:
         runners += _generators(own, computing, store)
-    if CPU not in computing:
-        devices.append(Device(CPU, host_bytes(), HOST_LINK))
     devices.append(Device(DRAWING, 0, HOST_LINK))
     plan = place([runner.facts for runner in runners], devices, jobs)
     limit_allocators(plan)
@@ -76,6 +79,12 @@ def _of_this_machine(profile: Profile) -> Profile:
     since no backbone of this version is served."""
     device = profile.device or (None if torch.cuda.is_available() else CPU)
     return replace(profile, device=device, vlm=None)
+
+
+def _slots(pipelines: bool) -> int:
+    """Batches at a time on the CPU. Networks answer on one thread, so that their bits are always the same: as many of
+    them work as there are cores. A pipeline takes all cores for itself."""
+    return 1 if pipelines else len(os.sched_getaffinity(0))
 
 
 def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile | None) -> ModelFacts:
