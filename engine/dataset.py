@@ -8,10 +8,11 @@ from pathlib import Path
 from ..models.errors import UserError
 from .decoding import EXTENSIONS, BadImage
 from .pixel_cache import CachedDataset
-from .readers.entries import Dataset, Decoded, Stream, View, counted, extension
+from .readers.entries import Dataset, counted, extension
 from .readers.folder import FolderDataset, scan_folder
 from .readers.parquet import ParquetDataset
 from .readers.patterns import matching_files
+from .readers.payload import Decoded, Stream, View
 from .readers.tar import Progress, TarDataset
 from .readers.testbed import TestbedDataset
 

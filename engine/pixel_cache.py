@@ -15,7 +15,6 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -23,7 +22,8 @@ from PIL import Image
 from ..models.errors import UserError
 from ..models.files import name_file, write_whole
 from .decoding import CRASHED, NO_MEMORY, UNREADABLE, reason_of
-from .readers.entries import Dataset, Decoded, Stream, View, check_ordinal
+from .readers.entries import Dataset, check_ordinal
+from .readers.payload import Decoded, Stream, View
 
 MISSING, WHOLE, BAD = 0, 1, 2
 UNSYNCED = 256
@@ -219,7 +219,7 @@ class CachedDataset:
         return _CachedStream(self._dataset, self._directory, list(ordinals), preprocess, workers)
 
 
-class _CachedStream:
+class _CachedStream(Stream):
     def __init__(self, dataset: Dataset, directory: Path, ordinals: list[int], view: View, workers: int) -> None:
         self._cache = PixelCache(directory, dataset, view)
         self._closed = False
@@ -251,21 +251,12 @@ class _CachedStream:
                 state, crc = self._cache.states()[entry]
                 yield self._cache.get(entry, int(state), int(crc))
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Decoded:
         try:
             return next(self._entries)
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End what decodes, and keep what was decoded."""

@@ -4,91 +4,13 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
 from PIL import Image
 
-from ...models.pictures import SquareView
-from ..decoding import BYTE_LIMIT, TOO_MANY_BYTES, UNREADABLE, BadImage, decode
-
-
-class View(Protocol):
-    """What a network looks at of a picture: `models.networks.network.Preprocess`.
-
-    key: two views of one key see the same pixels. Goes to worker processes by pickle, so its class must be a module's.
-    """
-
-    @property
-    def size(self) -> int: ...
-    @property
-    def key(self) -> str: ...
-    def view(self, image: Image.Image) -> Image.Image: ...
-
-
-def light_view(view: View) -> View:
-    """The same view by a class that needs no torch, where there is one: a worker process then starts in a fifth."""
-    try:
-        light = SquareView(view.size, view.resize, view.interpolation)  # type: ignore[attr-defined]
-    except AttributeError:
-        return view
-    return light if light.key == view.key else view
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """One entry, as a network sees it. pixels: uint8 [S, S, 3] RGB, or None and the problem that explains it."""
-
-    ordinal: int
-    pixels: np.ndarray | None
-    problem: str | None = None
-
-
-class Span(NamedTuple):
-    """Where encoded bytes lie. size: -1 for the whole file."""
-
-    path: str
-    offset: int = 0
-    size: int = -1
-
-    def read(self, limit: int = BYTE_LIMIT) -> bytes:
-        """The bytes. Raises BadImage if they cannot be read whole, or are more than `limit`."""
-        try:
-            with open(self.path, "rb") as file:
-                if self.size < 0:
-                    data = file.read(limit + 1)
-                    if len(data) > limit:
-                        raise BadImage(TOO_MANY_BYTES, f"at most {limit} bytes are read")
-                    return data
-                if self.size > limit:
-                    raise BadImage(TOO_MANY_BYTES, f"{self.size} bytes; at most {limit} are read")
-                file.seek(self.offset)
-                data = file.read(self.size)
-        except OSError as error:
-            raise BadImage(UNREADABLE, error.strerror or str(error)) from None
-        if len(data) < self.size:
-            raise BadImage(UNREADABLE, f"the file ends {self.size - len(data)} bytes too early")
-        return data
-
-
-def load(payload: Span | bytes) -> Image.Image:
-    """RGB picture of encoded bytes, or of where they lie. Raises BadImage."""
-    return decode(payload.read() if isinstance(payload, Span) else payload)
-
-
-def pixels_of(payload: Span | bytes, view: View) -> np.ndarray:
-    """uint8 [S, S, 3]: the view of an encoded picture. Raises BadImage."""
-    return view_pixels(load(payload), view)
-
-
-def view_pixels(image: Image.Image, view: View) -> np.ndarray:
-    """uint8 [S, S, 3], writable: the view of an RGB picture."""
-    pixels = np.array(view.view(image), dtype=np.uint8)
-    if pixels.shape != (view.size, view.size, 3):
-        raise ValueError(f"the view is {pixels.shape}, not {(view.size, view.size, 3)}")
-    return pixels
+from .payload import Span, Stream, View, light_view, load, pixels_of
+from .stream import InProcess, Workers
 
 
 def phase_of(key: str) -> int:
@@ -102,16 +24,6 @@ def fingerprint_of(entries: Iterable[tuple[str, int]]) -> str:
     for key, size in entries:
         digest.update(f"{key}\0{size}\n".encode())
     return digest.hexdigest()
-
-
-class Stream(Protocol):
-    """Decoded entries in the order asked for; to be used with `with`, or read to its end, or closed."""
-
-    def __iter__(self) -> "Stream": ...
-    def __next__(self) -> Decoded: ...
-    def __enter__(self) -> "Stream": ...
-    def __exit__(self, *error: object) -> None: ...
-    def close(self) -> None: ...
 
 
 class Dataset(Protocol):
@@ -193,8 +105,6 @@ class EncodedDataset(ABC):
         return load(self.payload(i))
 
     def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
-        from .stream import InProcess, Workers
-
         if workers < 0:
             raise ValueError(f"workers must be 0 or more, not {workers}")
         for i in ordinals:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..decoding import EXTENSIONS
-from .entries import EncodedDataset, Span, check_ordinal, extension, fingerprint_of, printable
+from .entries import EncodedDataset, check_ordinal, extension, fingerprint_of, printable
+from .payload import Span
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import IO, Self
+from typing import IO
 
 import numpy as np
 
 from ...models.errors import UserError
 from ..decoding import CRASHED, BadImage
-from .entries import Decoded, Span, View
+from .payload import Decoded, Span, Stream, View
 from .worker import HEADER, OK, READY
 
 AHEAD = 32
@@ -27,15 +27,12 @@ _QUEUED = 2
 """Tasks that a worker holds, so that it has the next one when it has finished one."""
 
 
-class InProcess:
+class InProcess(Stream):
     """Decodes when asked, in the thread that asks."""
 
     def __init__(self, ordinals: Sequence[int], pixels: Callable[[int], np.ndarray]) -> None:
         self._ordinals = iter(ordinals)
         self._pixels = pixels
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> Decoded:
         ordinal = next(self._ordinals)
@@ -44,17 +41,11 @@ class InProcess:
         except BadImage as error:
             return Decoded(ordinal, None, str(error))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
     def close(self) -> None:
         self._ordinals = iter(())
 
 
-class Workers:
+class Workers(Stream):
     """Decodes ahead in `workers` processes. Ended by `close`, by its end, or when nobody refers to it any more."""
 
     def __init__(
@@ -64,21 +55,12 @@ class Workers:
         self._pool = _Pool(ordinals, payload, view, workers)
         self._end = weakref.finalize(self, self._pool.stop)
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Decoded:
         try:
             return self._pool.take()
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End all worker processes; what is left is not decoded."""

@@ -14,8 +14,9 @@ import numpy as np
 from ...models.errors import UserError
 from ...models.files import write_whole
 from ..decoding import EXTENSIONS, UNREADABLE, BadImage
-from .entries import EncodedDataset, Span, check_ordinal, counted, fingerprint_of, labels_of, printable
+from .entries import EncodedDataset, check_ordinal, counted, fingerprint_of, labels_of, printable
 from .folder import caption_in_json
+from .payload import Span
 
 Progress = Callable[[int, int], None]
 """(shards read, shards)."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ...models.errors import UserError
-from .entries import Decoded, Stream, View, check_ordinal, phase_of, view_pixels
+from .entries import check_ordinal, phase_of
+from .payload import Decoded, Stream, View, view_pixels
 from .stream import InProcess
 
 

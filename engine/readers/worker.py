@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 from ..decoding import NO_MEMORY, BadImage
-from .entries import pixels_of
+from .payload import pixels_of
 
 HEADER = struct.Struct("<iQ")
 READY, OK, BAD = 0, 1, 2
