@@ -7,11 +7,11 @@ import torch
 
 from . import sketch
 from .dispatch import Branch, RanBranch, choose, on_device_of
+from .empty import NO_POSITION
 
 Layout = Literal["map", "nhwc", "tokens", "vector"]
 """[B, C, H, W] with any strides | [B, H, W, C] | [B, N, C] | [B, C]."""
 
-NO_POSITION = -1
 PHASES = 2**32
 """A phase is 0 .. PHASES - 1."""
 

@@ -22,7 +22,7 @@ import triton
 import triton.language as tl
 
 from . import sketch
-from .reduce import NO_POSITION
+from .empty import NO_POSITION
 
 _TILE = 2048
 """Values in a tile: 16 for each of 128 threads, so that maxima and positions stay in registers."""

@@ -9,13 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from .dispatch import Branch, RanBranch, choose, on_device_of
+from .empty import EMPTY_ID, EMPTY_KEY
 
 MAX_ID = 2**31 - 1
 """The largest id: half a key is the id's."""
-
-EMPTY_ID = -1
-EMPTY_KEY = -(2**63)
-"""The key of an empty slot and of what is never taken (NaN, -inf); below every other key."""
 
 _SIGN_FLIP = 0x7FFFFFFF
 

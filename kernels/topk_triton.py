@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from .topk import EMPTY_ID, EMPTY_KEY
+from .empty import EMPTY_ID, EMPTY_KEY
 
 _UNITS = 8
 _LANES = 4096

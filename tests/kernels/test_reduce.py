@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from maia.benchmarks.gpu.reference import reduce_reference
+from maia.kernels.empty import NO_POSITION
 from maia.kernels.reduce import (
-    NO_POSITION,
     PHASES,
     Layout,
     first_argmax,

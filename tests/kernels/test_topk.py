@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from maia.benchmarks.gpu.reference import topk_reference
-from maia.kernels.topk import EMPTY_ID, EMPTY_KEY, MAX_ID, empty_topk, join_topk, merge_topk, sort_key, unpack_key
+from maia.kernels.empty import EMPTY_ID, EMPTY_KEY
+from maia.kernels.topk import MAX_ID, empty_topk, join_topk, merge_topk, sort_key, unpack_key
 
 SETTINGS = settings(deadline=None, max_examples=60)
 # Few different values, so that ties are the rule.
