@@ -170,6 +170,11 @@ def _announce(profile: "Profile", out: Path) -> None:
     packs = ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in available().items())
     packs = packs or "none (optional: maia packs install)"
     console.print(f"Backbone: [bold]{profile.backbone}[/]. Drawing packs: {packs}. Run: {out}", soft_wrap=True)
+    if profile.text2image and profile.edit:
+        draws, edits = profile.text2image["model"], profile.edit["model"]
+        console.print(f"Pictures: {draws}; edits: {edits}; described by the offline world's describer.", soft_wrap=True)
+    if profile.vlm:
+        console.print(f"The profile's {profile.vlm['model']} is not used: no backbone serves it yet.", soft_wrap=True)
 
 
 @app.command()
