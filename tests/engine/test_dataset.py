@@ -25,8 +25,8 @@ from maia.engine.dataset import Dataset, Decoded, open_dataset
 from maia.engine.decoding import BadImage, reason_of
 from maia.engine.readers import stream
 from maia.engine.readers.entries import phase_of
-from maia.engine.readers.payload import light_view
 from maia.engine.readers.patterns import expand_braces
+from maia.engine.readers.payload import light_view
 from maia.engine.readers.tar import scan_shard
 from maia.models.errors import UserError
 from maia.models.networks.network import Preprocess
