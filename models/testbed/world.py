@@ -2,7 +2,6 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -65,41 +64,6 @@ class World:
         """The picture after its instruction. Raises ExperimentError for either that it cannot use."""
         return self.register(edit_scene(self._known(image), instruction))[0]
 
-    def text2image(
-        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
-    ) -> list[Image.Image]:
-        """One picture for each prompt and seed; a picture depends on its own prompt and seed only.
-
-        Raises ExperimentError naming every prompt that cannot be drawn by its number (from 1), with the reason;
-        then nothing is drawn.
-        """
-        return [self.register(scene)[0] for scene in self._parse(prompts, seeds, purpose)]
-
-    def edit(self, images: Sequence[Image.Image], instructions: Sequence[str]) -> list[Image.Image]:
-        """Each picture after its instruction (see `edits.edit_scene`).
-
-        Raises ExperimentError naming the number of every picture that is not of this world, or every
-        instruction that cannot be followed; then nothing is drawn.
-        """
-        _same_length("images", images, "instructions", instructions)
-        numbers = range(len(images))
-        scenes = _each(numbers, "Image", lambda i: self._known(images[i]))
-        edited = _each(numbers, "Edit", lambda i: edit_scene(scenes[i], instructions[i]))
-        return [self.register(scene)[0] for scene in edited]
-
-    def edit_prompts(
-        self,
-        prompts: Sequence[str],
-        instructions: Sequence[str],
-        seeds: Sequence[int],
-        purpose: Purpose = "exploration",
-    ) -> list[tuple[Image.Image, Image.Image]]:
-        """(original, edited) for each prompt, instruction and seed. Raises as `text2image` and `edit` do."""
-        _same_length("prompts", prompts, "instructions", instructions)
-        before = self._parse(prompts, seeds, purpose)
-        after = _each(range(len(before)), "Edit", lambda i: edit_scene(before[i], instructions[i], purpose))
-        return [(self.register(a)[0], self.register(b)[0]) for a, b in zip(before, after, strict=True)]
-
     def dataset_image(self, k: int) -> Image.Image:
         """Picture k of the dataset; always the same."""
         return self.register(dataset_scene(k))[0]
@@ -151,29 +115,3 @@ class World:
                 "edit pictures as text2image, the exemplars or an earlier edit returned them, or give a prompt instead."
             )
         return scene
-
-    def _parse(self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose) -> list[Scene]:
-        if isinstance(prompts, str):
-            raise ExperimentError("Prompts must be a list of strings, not one string.")
-        _same_length("prompts", prompts, "seeds", seeds)
-        return _each(range(len(prompts)), "Prompt", lambda i: parse_prompt(prompts[i], seeds[i], purpose))
-
-
-def _same_length(name: str, a: Sequence[object], other: str, b: Sequence[object]) -> None:
-    if isinstance(b, str):
-        raise ExperimentError(f"The {other} must be a list of strings, not one string.")
-    if len(a) != len(b):
-        raise ExperimentError(f"There are {len(a)} {name} but {len(b)} {other}: give one for each.")
-
-
-def _each(numbers: Sequence[int], what: str, action: Callable[[int], _T]) -> list[_T]:
-    """action of every number; one ExperimentError for all those that failed, naming each by its number from 1."""
-    results, problems = [], []
-    for i in numbers:
-        try:
-            results.append(action(i))
-        except ExperimentError as error:
-            problems.append(f"{what} {i + 1}: {error}")
-    if problems:
-        raise ExperimentError("\n".join(problems))
-    return results

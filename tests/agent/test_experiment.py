@@ -101,6 +101,19 @@ def test_what_the_backbone_has_to_mend_is_told(tmp_path: Path) -> None:
     assert isinstance(transcript.end, Conclusion)
 
 
+def test_every_prompt_edit_and_picture_that_fails_is_named_by_its_number(tmp_path: Path) -> None:
+    replies = [
+        experiment('tools.text2image(["red 1", "a wolf", "red 2", "a dream"])'),
+        experiment('tools.edit_images(["red 1", "red 2"], ["make it 3", "make it green"])'),
+        CONCLUSION,
+    ]
+    transcript, _ = interpret(tmp_path, replies)
+    prompts, edits = (record.error for record in transcript.of(Experiment))
+    assert "Prompt 2: cannot draw 'a wolf'" in prompts and "Prompt 4: cannot draw 'a dream'" in prompts
+    assert "Prompt 1" not in prompts and "Prompt 3" not in prompts
+    assert "Edit 2: cannot make it 'green'" in edits and "Edit 1" not in edits
+
+
 def test_the_model_may_catch_a_tool_error(tmp_path: Path) -> None:
     code = """
 try:

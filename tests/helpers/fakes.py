@@ -30,7 +30,10 @@ class FlatWorld:
         return Image.new("RGB", (16, 16), (int(value), 0, seed % 50))
 
     def edited(self, image: Image.Image, instruction: str) -> Image.Image:
-        return Image.new("RGB", image.size, (int(instruction.split()[-1]), 0, 0))
+        value = instruction.split()[-1]
+        if not value.isdigit():
+            raise ExperimentError(f"cannot make it {value!r}")
+        return Image.new("RGB", image.size, (int(value), 0, 0))
 
     def dataset_image(self, k: int) -> Image.Image:
         return Image.new("RGB", (16, 16), (255 - k, 0, 0))

@@ -161,7 +161,7 @@ def test_pictures_of_the_real_world_are_seen() -> None:
     world = World()
     target = GroundTruthTarget(world)
     truths = [neuron.truth for neuron in target.neurons["single"]]
-    images = world.text2image(["a red dog in the snow", "a blue cup on the grass"], [0, 1])
+    images = [world.draw("a red dog in the snow", 0), world.draw("a blue cup on the grass", 1)]
     found = target.maxima(images, ["single"])["single"]
     firing = [{truth for truth, value in zip(truths, values, strict=True) if value > 0} for values in found]
     assert {"dog", "animal", "red", "snow"} <= firing[0] and firing[0].isdisjoint({"cup", "blue", "grass"})
