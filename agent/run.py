@@ -22,7 +22,7 @@ from ..models.files import write_whole
 from ..models.targets import Target, Unit, parse_units
 from .backbones.registry import load_backbone
 from .experiment import Progress, Settings, run_units
-from .services import Models, Services
+from .services import Models, Services, scheduler_of
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
 VERSIONED = ("torch", "numpy", "pillow", "skia-python")
@@ -163,7 +163,7 @@ def describe(
         write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
         watch: Progress = progress.unit
         work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
-        metrics = services[names[0]].scheduler.metrics
+        metrics = scheduler_of(services).metrics
         metrics.record_to(record_calls)
         transcripts = asyncio.run(_watched(work, services, progress))
         metrics.record_to(None)
@@ -177,9 +177,7 @@ async def _watched(
     async def look() -> None:
         while True:
             await asyncio.sleep(1)
-            for one in services.values():
-                progress.machine(one.scheduler)
-                break  # all targets of a run share it
+            progress.machine(scheduler_of(services))
 
     watcher = asyncio.create_task(look())
     try:
@@ -191,11 +189,9 @@ async def _watched(
 def write_metrics(path: Path, services: Mapping[str, Services]) -> None:
     """What the scheduler counted since it was made, into the run's metrics.json; a call that asked nothing of any
     model leaves the file of an earlier one."""
-    for one in services.values():
-        report = one.scheduler.metrics.report()
-        if any(model["items"] for model in report["models"].values()):
-            write_whole(path / "metrics.json", (json.dumps(report, indent=1) + "\n").encode())
-        return  # all targets of a run share it
+    report = scheduler_of(services).metrics.report()
+    if any(model["items"] for model in report["models"].values()):
+        write_whole(path / "metrics.json", (json.dumps(report, indent=1) + "\n").encode())
 
 
 def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[Unit]:

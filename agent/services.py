@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,11 @@ class Services:
         if failed:
             raise ExperimentError("\n".join(f"{name.format(place)}: {error}" for place, error in failed))
         return results
+
+
+def scheduler_of(services: Mapping[str, Services]) -> Scheduler:
+    """The scheduler that all targets of a run share. services: by the target's name."""
+    return next(iter(services.values())).scheduler
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.errors import UserError
+from ..models.files import write_whole
 from .plan import Duration, Workspace
 
 if TYPE_CHECKING:
@@ -165,9 +165,8 @@ class Calibration:
         """Writes the file as a whole: whoever reads it sees the old one or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         entries = {m: {s: asdict(known) for s, known in settings.items()} for m, settings in self.entries.items()}
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_text(json.dumps({"format": FORMAT, "entries": entries}, indent=1, sort_keys=True), encoding="utf-8")
-        part.replace(path)
+        text = json.dumps({"format": FORMAT, "entries": entries}, indent=1, sort_keys=True)
+        write_whole(path, text.encode())
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":

@@ -117,10 +117,11 @@ def _seconds_waiting(state: DeviceState) -> float:
     total = 0.0
     for model in state.models.values():
         if model.items:
-            size = model.limit if model.facts.kind == "batch" else model.place.batch
-            batches = -(-model.items // size)
-            share = model.facts.duration.per_item * model.items
-            total += batches * model.facts.duration.fixed + (share if model.facts.kind == "batch" else share / size)
+            batches = -(-model.items // model.limit)
+            total += batches * model.facts.duration.fixed
+            # A server works on all its requests at the same time.
+            rows = model.items if model.facts.kind == "batch" else model.items / model.limit
+            total += model.facts.duration.per_item * rows
             if model.state == "offloaded":
                 total += model.facts.nbytes / state.device.link
     return total
@@ -195,7 +196,7 @@ def _evictable(state: DeviceState) -> list[ModelState]:
 def _victims(state: DeviceState, model: ModelState) -> tuple[str, ...] | None:
     """Whom to evict so that the model and the workspace of one item fit: () if it fits as it is, None if it cannot."""
     candidates = [candidate for candidate in _evictable(state) if candidate is not model]
-    need = _missing(state, model) + model.facts.held(model.place.batch) - model.facts.nbytes
+    need = _missing(state, model) + model.facts.held_beside(model.place.batch)
     if model.facts.kind == "batch":
         need += model.facts.workspace.nbytes(1)
     return _cheapest(state, candidates, need - state.free, model.facts.components)
@@ -242,4 +243,4 @@ def _freed(state: DeviceState, victims: tuple[ModelState, ...], wanted: tuple[Co
     staying = [m for m in state.models.values() if m.state != "offloaded" and m.facts.name not in names]
     kept = {part.key for model in staying for part in model.facts.components} | {part.key for part in wanted}
     components = component_bytes(part for model in victims for part in model.facts.components if part.key not in kept)
-    return components + sum(model.facts.held(model.place.batch) - model.facts.nbytes for model in victims)
+    return components + sum(model.facts.held_beside(model.place.batch) for model in victims)

@@ -67,7 +67,11 @@ class ModelFacts:
 
     def held(self, batch: int) -> int:
         """Bytes that are taken as long as the model is loaded and idle."""
-        return self.nbytes + (self.workspace.nbytes(batch) if self.kind == "server" else 0)
+        return self.nbytes + self.held_beside(batch)
+
+    def held_beside(self, batch: int) -> int:
+        """Of these, what is not weights: a server's workspace."""
+        return self.workspace.nbytes(batch) if self.kind == "server" else 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,8 +14,8 @@ from .runners.base import Runner
 class Call:
     """One question to a model: its items' results, and who waits for them."""
 
-    def __init__(self, agent: str, model: str, count: int, now: float, future: "asyncio.Future[list[Any]]") -> None:
-        self.agent, self.model, self.asked, self.future = agent, model, now, future
+    def __init__(self, agent: str, count: int, future: "asyncio.Future[list[Any]]") -> None:
+        self.agent, self.future = agent, future
         self.results: list[Any] = [None] * count
         self._missing = count
 
@@ -106,7 +106,7 @@ class ModelEntry:
     @property
     def held(self) -> int:
         """Bytes beside the weights that are taken while it is loaded and idle."""
-        return self.facts.held(self.place.batch) - self.facts.nbytes
+        return self.facts.held_beside(self.place.batch)
 
     def queue(self, group: Hashable) -> GroupQueue:
         """The group's queue, made when there is none."""
@@ -129,11 +129,6 @@ class ModelEntry:
     def take_all(self) -> list[Item]:
         """All that waits."""
         return [item for group in list(self.queues) for item in self.take(group, len(self.queues[group].items))]
-
-    def waiting_items(self) -> Iterator[Item]:
-        """All that waits, in no particular order."""
-        for queue in self.queues.values():
-            yield from queue.items
 
     def seen(self, leasable: bool = True) -> ModelState:
         """What a policy is told. leasable: leases may be granted now; else those who wait for one are not mentioned."""

@@ -106,7 +106,7 @@ class Scheduler:
         if not items:
             return []
         now = loop.time()
-        call = Call(self._caller(agent), model, len(items), now, loop.create_future())
+        call = Call(self._caller(agent), len(items), loop.create_future())
         self._calls[call.agent] += 1
         try:
             for place, value in enumerate(items):

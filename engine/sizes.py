@@ -15,12 +15,11 @@ def parse_bytes(text: str | int) -> int:
 
     Raises UserError for anything else, and for less than one byte.
     """
-    if isinstance(text, bool) or not isinstance(text, str | int):
-        raise UserError(f"{text!r} is no amount of memory: write 24GiB (binary), 24GB (decimal) or a number of bytes.")
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", str(text).strip())
+    known = isinstance(text, str | int) and not isinstance(text, bool)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]*)", str(text).strip()) if known else None
     if found is None or found[2].upper() not in _UNITS:
         raise UserError(f"{text!r} is no amount of memory: write 24GiB (binary), 24GB (decimal) or a number of bytes.")
-    nbytes = int(float(found[1]) * _UNITS[found[2].upper()]) if found[2] else int(float(found[1]))
+    nbytes = int(float(found[1]) * _UNITS[found[2].upper()])
     if nbytes < 1:
         raise UserError(f"{text!r} is no amount of memory: it is less than a byte.")
     return nbytes

@@ -84,7 +84,7 @@ def _advance(state: DeviceState, model: ModelState, victims: Sequence[ModelState
         return Evict(tuple(m.facts.name for m in leaving)) if leaving else Wait()
     if model.state != "offloaded" or _moving(state):
         return Wait()
-    held = model.facts.held(model.place.batch) - model.facts.nbytes
+    held = model.facts.held_beside(model.place.batch)
     smallest = model.facts.workspace.nbytes(1) if model.facts.kind == "batch" else 0
     present = {part.key for m in state.models.values() if m.state != "offloaded" for part in m.facts.components}
     missing = component_bytes(part for part in model.facts.components if part.key not in present)
@@ -103,7 +103,7 @@ def _enough(
         staying = [m for m in state.models.values() if m.state != "offloaded" and m.facts.name not in names]
         kept = {part.key for m in staying for part in m.facts.components} | wanted_keys
         freed = component_bytes(part for m in leaving for part in m.facts.components if part.key not in kept)
-        freed += sum(m.facts.held(m.place.batch) - m.facts.nbytes for m in leaving)
+        freed += sum(m.facts.held_beside(m.place.batch) for m in leaving)
         if state.free + freed >= need:
             return leaving
     return None

@@ -113,6 +113,6 @@ def from_record(path: Path, memory_gib: int = 12, link: float = SLOW_LINK) -> Sc
 
 def _needed(plan: Plan, device: Device) -> int:
     models: Sequence[ModelFacts] = plan.on(device.name)
-    held = sum(facts.held(plan.places[facts.name].batch) - facts.nbytes for facts in models)
+    held = sum(facts.held_beside(plan.places[facts.name].batch) for facts in models)
     workspace = max((f.workspace.nbytes(plan.places[f.name].batch) for f in models if f.kind == "batch"), default=0)
     return component_bytes(part for facts in models for part in facts.components) + held + workspace

@@ -122,7 +122,7 @@ def loop():
 
 def call(loop, agent: str, count: int) -> tuple[Call, list[Item]]:
     """A call, and its items, which came at 0, 1, …"""
-    made = Call(agent, "a", count, 0.0, loop.create_future())
+    made = Call(agent, count, loop.create_future())
     return made, [Item((agent, k), made, k, float(k)) for k in range(count)]
 
 
