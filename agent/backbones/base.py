@@ -8,10 +8,22 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True)
 class Picture:
-    """An image of a message: the file, and what the experiment called it."""
+    """An image of a message: the file, what the experiment called it, and the unit's activation if it was logged."""
 
     path: Path
     title: str
+    activation: float | None = None
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text that may be shortened once it is old and the context is full. short: what is then left of it."""
+
+    text: str
+    short: str
+
+
+Part = str | Passage | Picture
 
 
 @dataclass(frozen=True)
@@ -19,12 +31,15 @@ class Message:
     """One message of the dialogue. parts: text and pictures in reading order."""
 
     role: Literal["system", "user", "assistant"]
-    parts: tuple[str | Picture, ...]
+    parts: tuple[Part, ...]
 
     @property
     def text(self) -> str:
-        """The text parts, joined by line breaks."""
-        return "\n".join(part for part in self.parts if isinstance(part, str))
+        """The text parts in full, joined by line breaks."""
+        texts = [
+            part.text if isinstance(part, Passage) else part for part in self.parts if not isinstance(part, Picture)
+        ]
+        return "\n".join(texts)
 
 
 class Backbone(Protocol):
@@ -32,9 +47,10 @@ class Backbone(Protocol):
 
     name: str
 
-    async def reply(self, messages: Sequence[Message], seed: int) -> str:
+    async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
         """The assistant's next message. The same messages and seed give the same reply where the model allows it.
 
-        Raises UserError when the model cannot be reached at all.
+        grammar: EBNF of the replies that can be read, for backbones that can be held to one. Raises UserError when the
+        model cannot be reached at all, any other exception when only this reply cannot be had.
         """
         ...
