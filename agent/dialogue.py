@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .backbones.base import Message, Picture
+from .backbones.base import Message, Part, Passage, Picture
 from .transcript import Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
 
 STDOUT_LIMIT = 4000
@@ -13,7 +13,7 @@ def messages(records: Sequence[Record], images: ImageStore) -> list[Message]:
     """System prompt, task, then replies and results in turn. The same records give the same messages, so that the
     prefix of a dialogue never changes (a server's prefix cache hits)."""
     dialogue: list[Message] = []
-    waiting: list[str | Picture] = []
+    waiting: list[Part] = []
     for record in records:
         if isinstance(record, Start):
             dialogue.append(Message("system", (record.system_prompt,)))
@@ -33,13 +33,13 @@ def messages(records: Sequence[Record], images: ImageStore) -> list[Message]:
     return dialogue
 
 
-def _result(record: Experiment, images: ImageStore) -> list[str | Picture]:
-    parts: list[str | Picture] = [f"[RESULT OF EXPERIMENT {record.turn}]"]
+def _result(record: Experiment, images: ImageStore) -> list[Part]:
+    parts: list[Part] = [f"[RESULT OF EXPERIMENT {record.turn}]"]
     for number, entry in enumerate(record.log, start=1):
-        parts.append(f"Log entry {number}:")
+        parts.append(Passage(f"Log entry {number}:", f"Log entry {number}, shortened: {short_log(entry)}"))
         parts.extend(_entry(entry, images))
     if record.stdout:
-        parts.append(f"Printed:\n{record.stdout[:STDOUT_LIMIT]}")
+        parts.append(Passage(f"Printed:\n{record.stdout[:STDOUT_LIMIT]}", ""))
     if record.outcome != "ok":
         what = {"error": "Your code raised an error", "timeout": "Your code ran out of time"}.get(
             record.outcome, "Your code broke a limit"
@@ -47,15 +47,36 @@ def _result(record: Experiment, images: ImageStore) -> list[str | Picture]:
         parts.append(f"{what}:\n{record.error}\nMend it in your next reply.")
     elif not record.log and not record.stdout:
         parts.append("The experiment logged nothing: call tools.log_experiment to see results.")
+    parts.extend(remark.text for remark in record.remarks)
     return parts
 
 
-def _entry(entry: LogEntry, images: ImageStore) -> list[str | Picture]:
-    parts: list[str | Picture] = []
-    for position, title in enumerate(entry.titles):
-        value = f", activation {entry.activations[position]:g}" if entry.activations else ""
-        parts.append(f"({position + 1}) {title}{value}")
-        parts.append(Picture(images.path(entry.images[position]), title))
+SHORT_TEXT = 300
+"""Characters that are kept of an entry's text when it is shortened."""
+
+
+def short_log(entry: LogEntry) -> str:
+    """A line or two instead of an entry: how many pictures, the highest and the lowest activation, how the text began."""
+    lines = []
+    if entry.activations:
+        ranked = sorted(range(len(entry.activations)), key=lambda i: -entry.activations[i])
+        high, low = ranked[0], ranked[-1]
+        lines.append(
+            f"{len(ranked)} pictures; highest activation {entry.activations[high]:g} ({entry.titles[high]}), lowest "
+            f"{entry.activations[low]:g} ({entry.titles[low]})."
+        )
     if entry.text:
-        parts.append(entry.text)
+        lines.append(entry.text if len(entry.text) <= SHORT_TEXT else entry.text[:SHORT_TEXT].rsplit("\n", 1)[0] + " ...")
+    return "\n".join(lines) or "nothing measured."
+
+
+def _entry(entry: LogEntry, images: ImageStore) -> list[Part]:
+    parts: list[Part] = []
+    for position, title in enumerate(entry.titles):
+        activation = entry.activations[position] if entry.activations else None
+        value = "" if activation is None else f", activation {activation:g}"
+        parts.append(Passage(f"({position + 1}) {title}{value}", ""))
+        parts.append(Picture(images.path(entry.images[position]), title, activation))
+    if entry.text:
+        parts.append(Passage(entry.text, ""))
     return parts

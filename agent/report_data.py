@@ -230,7 +230,7 @@ def _check_types(record: Any) -> None:
     for entry in fields(record):
         if not _has_type(getattr(record, entry.name), entry.type):
             raise ValueError(f"field {entry.name!r} has a wrong type")
-    for item in getattr(record, "log", ()):
+    for item in (*getattr(record, "log", ()), *getattr(record, "remarks", ())):
         _check_types(item)
 
 

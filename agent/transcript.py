@@ -64,8 +64,18 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a guard had to say about a reply that was acted upon. kind: "guard/<name>", or "let-pass/<name>" for what it
+    would have refused, had it not done so often enough."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised), "timeout" or "limit".
+    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised, or was never run: a check found
+    what is wrong with it), "timeout" or "limit".
 
     activation_threshold: what a new maximum is measured against once tools.dataset_exemplars was called
     (the mean activation of the exemplars), None before.
@@ -79,11 +89,13 @@ class Experiment:
     stdout: str = ""
     log: list[LogEntry] = field(default_factory=list)
     activation_threshold: float | None = None
+    remarks: list[Remark] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the loop told the backbone: a reply that did not parse, the last turn."""
+    """Something the loop told the backbone in the place of acting upon its reply, or before the last one. kind:
+    "unreadable-reply", "code-check", "guard/<name>", "last-turn" or "code-after-last-turn"."""
 
     type: ClassVar[str] = "notice"
     turn: int
@@ -100,6 +112,7 @@ class Conclusion:
     description: str
     labels: list[str]
     forced: bool = False
+    remarks: list[Remark] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,8 @@ def record_from_json(line: str) -> Record:
     try:
         if kind is Experiment:
             data["log"] = [LogEntry(**entry) for entry in data["log"]]
+        if "remarks" in data:
+            data["remarks"] = [Remark(**remark) for remark in data["remarks"]]
         return kind(**data)
     except (TypeError, KeyError) as error:
         raise ValueError(f"{kind.__name__} record: {error}") from None
