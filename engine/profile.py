@@ -22,6 +22,10 @@ WORLDS = ("testbed", "diffusers")
 GENERATORS = ("text2image", "edit")
 """The fields that say what a world of diffusion models draws and edits with."""
 
+VLM_BACKBONES = ("served", "in-process")
+"""Names of the backbones that are vision-language models."""
+DESCRIBERS = ("pixels", "vlm")
+
 _NUMBERS = ("jobs", "turns", "dataset_images")
 _MAPPINGS = (*GENERATORS, "vlm")
 
@@ -35,7 +39,9 @@ class Profile:
     directory of an exemplar index to be used instead of one of the world's dataset. weights: file or directory of
     the target's. device: see `engine.targets.load_target`. memory: how much of each GPU may be used, in all ("24GiB"),
     or by GPU ({"cuda:0": "24GiB"}, others are not used); None: all but a margin. text2image, edit: what a world of
-    diffusion models draws and edits with (see `generator_options`). vlm: the model that is served (`vlm_options`).
+    diffusion models draws and edits with (see `generator_options`). vlm: the vision-language model (`vlm_options`).
+    describer: who describes pictures: "pixels" (the offline world's), "vlm", or None: vlm where the world is not drawn
+    by us and the backbone has one.
     """
 
     world: str
@@ -51,6 +57,7 @@ class Profile:
     text2image: Mapping[str, Any] | None = None
     edit: Mapping[str, Any] | None = None
     vlm: Mapping[str, Any] | None = None
+    describer: str | None = None
 
 
 def built_in_profiles() -> list[str]:
@@ -131,6 +138,8 @@ def _checked(data: Any, path: Path) -> Profile:
             raise UserError(f"{path}: {name} must be a whole number of at least 1, not {value!r}.")
     if data["world"] not in WORLDS:
         raise UserError(f"{path}: there is no world {data['world']!r}: choose from {', '.join(WORLDS)}.")
+    if data.get("describer") not in (None, *DESCRIBERS):
+        raise UserError(f"{path}: there is no describer {data['describer']!r}: choose from {', '.join(DESCRIBERS)}.")
     profile = Profile(**data)
     _check_models(profile, path)
     _check_memory(profile.memory, f"{path}: memory")

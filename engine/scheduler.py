@@ -156,6 +156,10 @@ class Scheduler:
             entry.leases -= 1
             self._poke()
 
+    def runner(self, model: str) -> Runner:
+        """What runs a model. Raises ValueError for an unknown one."""
+        return self._entry(model).runner
+
     def loaded(self) -> list[str]:
         """Names of the models whose weights are on their devices."""
         return [name for name, entry in self._entries.items() if entry.state == "loaded"]

@@ -14,8 +14,9 @@ import numpy as np
 from ...agent.backbones.scripted.design import Designer, Setting
 from ...agent.backbones.scripted.evidence import concepts_in, family_of, members_of
 from ...agent.backbones.scripted.hypotheses import CONCEPTS, Hypothesis
+from ...agent.seeds import derive_seed
 from ...agent.services import Services
-from ...agent.tools import derive_seed, significant
+from ...agent.tools import significant
 from ...models.groundtruth import parse_label
 from ...models.targets import Unit
 from ...models.testbed.vocabulary import GROUPS
