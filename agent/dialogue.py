@@ -66,7 +66,9 @@ def short_log(entry: LogEntry) -> str:
             f"{entry.activations[low]:g} ({entry.titles[low]})."
         )
     if entry.text:
-        lines.append(entry.text if len(entry.text) <= SHORT_TEXT else entry.text[:SHORT_TEXT].rsplit("\n", 1)[0] + " ...")
+        lines.append(
+            entry.text if len(entry.text) <= SHORT_TEXT else entry.text[:SHORT_TEXT].rsplit("\n", 1)[0] + " ..."
+        )
     return "\n".join(lines) or "nothing measured."
 
 
