@@ -40,9 +40,9 @@ class Family:
     image_side: int
     sheet_side: int
     context: int
-    image_rule: ImageRule
-    image_values: Mapping[str, Any] = field(hash=False)
-    vision_modules: tuple[str, ...]
+    image_rule: ImageRule = "fixed"
+    image_values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    vision_modules: tuple[str, ...] = ()
     server_args: tuple[str, ...] = ()
     other_inputs: tuple[str, ...] = ()
     note: str = ""

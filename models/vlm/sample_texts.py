@@ -17,14 +17,14 @@ def run_experiment(system, tools):
     return max(activations), min(activations)
 ```
 """,
-    """The first picture shows a brown dog that runs over a green meadow; its activation is 4.71, which is the highest of
-all. In the second picture the dog was replaced with a white cat, and the activation falls to 0.52. The third picture
+    """The first picture shows a brown dog that runs over a green meadow; its activation is 4.71, which is the highest
+of all. In the second picture the dog was replaced with a white cat, and the activation falls to 0.52. The third picture
 shows the meadow alone, without any animal: 0.03. So the background explains nothing, and the next experiment should
 vary the kind of animal, its colour and its size while everything else stays as it is. What would speak against the
 hypothesis is a picture with a high activation in which there is no dog at all.
 """,
-    """[DESCRIPTION]: This neuron is activated by dogs, mostly by their heads. Other animals such as horses, birds, cats or
-elephants leave it silent. It does not matter whether the dog is black, white, brown, yellow, red, orange, purple, pink
+    """[DESCRIPTION]: This neuron is activated by dogs, mostly by their heads. Other animals such as horses, birds, cats
+or elephants leave it silent. It does not matter whether the dog is black, white, brown, yellow, red, orange, purple, pink
 or grey, nor where it stands: in the snow, on a table, under a tree, beside a house, at the beach, in a kitchen.
 [LABEL]: dogs
 """,
