@@ -222,18 +222,19 @@ class Transcript:
         if len(whole) < len(data):
             write_whole(self.path, whole)
 
-    def append(self, record: Record) -> None:
-        """Write one record through to the disk before returning."""
+    def append(self, *records: Record) -> None:
+        """Write records through to the disk before returning, all of them at once: what is left after a crash holds
+        all or none."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self.path.open("ab") as file:
-                file.write(record_to_json(record).encode("utf-8") + b"\n")
+                file.write(b"".join(record_to_json(record).encode("utf-8") + b"\n" for record in records))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             name_file(error, self.path)
             raise
-        self.records.append(record)
+        self.records.extend(records)
 
     @property
     def end(self) -> Conclusion | Failure | None:
