@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,10 +44,12 @@ class GeneratorEntry:
 
 @dataclass(frozen=True)
 class VlmEntry:
-    """A vision-language model. linear: parameters that 4 bits apply to. context: tokens that it can read at most;
-    image_tokens: of one picture at most (of 512 x 512 pixels where their number depends on it)."""
+    """A vision-language model. family: its name in models/vlm/families.yaml. linear: parameters that 4 bits apply to;
+    experts: those of them in the experts of a mixture, of which a token passes the share `chosen`. context: tokens that
+    it can read at most; image_tokens: of one picture at most (of 512 x 512 pixels where their number depends on it)."""
 
     source: str
+    family: str
     linear: int
     embeddings: int
     vision: int
@@ -58,17 +60,25 @@ class VlmEntry:
     intermediate: int
     context: int
     image_tokens: int
+    experts: int = 0
+    chosen: float = 1.0
 
     @property
     def parameters(self) -> int:
         """Of all parts."""
         return self.linear + self.embeddings + self.vision
 
-    def weight_bytes(self, dtype: str, four_bits: bool) -> int:
-        """Bytes of the weights; with four_bits those of the language model's linear layers take `FOUR_BITS`."""
+    @property
+    def active(self) -> int:
+        """Parameters that one token passes."""
+        return self.parameters - round(self.experts * (1 - self.chosen))
+
+    def weight_bytes(self, dtype: str, four_bits: bool, experts_packed: bool = True) -> int:
+        """Bytes of the weights; with four_bits those of the language model's linear layers take `FOUR_BITS` (those of
+        its experts only with experts_packed). All experts are held, however few of them a token passes."""
         size = DTYPE_BYTES[dtype]
-        linear = int(self.linear * FOUR_BITS) if four_bits else self.linear * size
-        return linear + (self.embeddings + self.vision) * size
+        packed = (self.linear if experts_packed else self.linear - self.experts) if four_bits else 0
+        return int(packed * FOUR_BITS) + (self.parameters - packed) * size
 
     def cache_bytes(self, dtype: str) -> int:
         """Bytes of the key-value cache for one token: keys and values of every head of every layer."""
@@ -98,14 +108,26 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Server:
-    """An estimate of a VLM server: bytes that it takes beyond its share and for CUDA graphs; tokens whose activations
-    it holds at once; tokens of an average request."""
+    """An estimate of a VLM server: bytes that it takes beyond its share and for CUDA graphs; of main memory when it
+    computes on the CPU, beside weights and cache; tokens whose activations it holds at once; tokens of an average
+    request; seconds that one takes at a server of which nothing is known."""
 
     outside_bytes: int
     graph_bytes: int
+    cpu_bytes: int
     prefill_tokens: int
     prompt_tokens: int
     answer_tokens: int
+    elsewhere_seconds: float
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """An estimate of a VLM in this program: bytes of the pictures of a batch in its vision tower; seconds that each
+    step takes beside reading the weights."""
+
+    picture_bytes: int
+    step_seconds: float
 
 
 @dataclass(frozen=True)
@@ -129,6 +151,7 @@ class Catalogue:
 
     hardware: Hardware
     server: Server
+    in_process: InProcess
     demand: Demand
     generators: Mapping[str, GeneratorEntry]
     vlms: Mapping[str, VlmEntry]
@@ -160,6 +183,7 @@ def catalogue() -> Catalogue:
     return Catalogue(
         _made(Hardware, {name: float(value) for name, value in data["hardware"].items()}),
         _made(Server, data["server"]),
+        _made(InProcess, data["in_process"]),
         _made(Demand, data["demand"]),
         generators,
         {name: _made(VlmEntry, entry) for name, entry in data["vlms"].items()},
@@ -168,4 +192,4 @@ def catalogue() -> Catalogue:
 
 
 def _made(cls: type[Any], entry: Mapping[str, Any]) -> Any:
-    return cls(**{field.name: entry[field.name] for field in fields(cls)})
+    return cls(**{of.name: entry[of.name] for of in fields(cls) if of.name in entry or of.default is MISSING})

@@ -16,6 +16,9 @@ SAMPLE = 4096
 _ITEM_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 FLOATS = ("F64", "F32", "F16", "BF16")
 
+Tensor = tuple[str, list[int]]
+"""Format and shape of a stored tensor."""
+
 SINGLE_FILE_PARTS = {
     "model.diffusion_model.": "unet",
     "first_stage_model.": "vae",
@@ -65,6 +68,20 @@ def stored_parts(path: Path) -> dict[str, StoredPart]:
     return found
 
 
+def stored_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a model's folder by name. Raises UserError for a damaged file."""
+    return {name: tensor for file in weight_files(folder) for name, tensor in _header(file).items()}
+
+
+def packed_bytes(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes of the tensors that are in no floating-point format."""
+    return sum(_nbytes(dtype, shape) for dtype, shape in tensors.values() if dtype not in FLOATS)
+
+
+def _nbytes(dtype: str, shape: list[int]) -> int:
+    return math.prod(shape) * _ITEM_BYTES.get(dtype, 1)
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a model's folder: those of its index if there is one, else the one with a plain name."""
     for index in sorted(folder.glob("*.safetensors.index.json"), key=lambda file: len(file.name)):
@@ -83,7 +100,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _parts_of_file(path: Path) -> dict[str, StoredPart]:
     header = _header(path)
-    grouped: dict[str, dict[str, tuple[str, list[int]]]] = {}
+    grouped: dict[str, dict[str, Tensor]] = {}
     for name, tensor in header.items():
         part = next((part for prefix, part in SINGLE_FILE_PARTS.items() if name.startswith(prefix)), None)
         if part is not None:
@@ -93,7 +110,7 @@ def _parts_of_file(path: Path) -> dict[str, StoredPart]:
     return {part: _joined([(path, tensors)], part) for part, tensors in grouped.items()}
 
 
-def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
+def _header(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file: name -> (dtype, shape)."""
     try:
         with path.open("rb") as file:
@@ -110,16 +127,15 @@ def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
     return tensors
 
 
-def _joined(files: list[tuple[Path, Mapping[str, tuple[str, list[int]]]]], part: str = "") -> StoredPart:
+def _joined(files: list[tuple[Path, Mapping[str, Tensor]]], part: str = "") -> StoredPart:
     floats = others = 0
     digest = hashlib.sha256(part.encode())
     for path, tensors in files:
         for name, (dtype, shape) in sorted(tensors.items()):
-            count = math.prod(shape)
             if dtype in FLOATS:
-                floats += count
+                floats += math.prod(shape)
             else:
-                others += count * _ITEM_BYTES.get(dtype, 1)
+                others += _nbytes(dtype, shape)
             digest.update(f"{name} {dtype} {shape}\n".encode())
         digest.update(_samples(path))
     return StoredPart(digest.hexdigest()[:16], floats, others)

@@ -1,7 +1,6 @@
 """A plan in words and sums, for a person to check: `maia plan`."""
 
 import json as json_module
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ..models.errors import UserError
-from .catalogue import catalogue
+from .explain_vlm import explain_vlm, on_gpu, server_share
 from .placement import COLUMNS, DoesNotFit, place
 from .plan import Device, ModelFacts, Plan, component_bytes
-from .profile import Profile, load_profile, vlm_options
+from .profile import Profile, load_profile
 from .remedies import changes_that_fit
+from .sized import Sized
 from .sizes import format_bytes
-from .sizing import Sized, card_bytes, devices_from, kept_bytes, memory_of, sized_models
+from .sizing import kept_bytes, memory_of, sized_models, to_place
+from .vlm_sizing import ELSEWHERE, server_cache_bytes
 
 LABEL, AMOUNT = 50, 10
 """Columns of text and of amounts; what follows has the rest of 80."""
@@ -52,7 +53,7 @@ def plan_command(
 def plan_profile(profile: Profile, models: Sequence[Sized], amounts: Mapping[str, int]) -> Plan:
     """The plan for the profile's models. amounts: bytes that may be used of each device (`sizing.memory_of`). Raises
     DoesNotFit, with changes of the profile that would be enough."""
-    facts, devices = [model.facts for model in models], devices_from(profile, amounts)
+    facts, devices = to_place(profile, [model.facts for model in models], amounts)
     try:
         return place(facts, devices, profile.jobs)
     except DoesNotFit:
@@ -67,15 +68,16 @@ def plan_profile(profile: Profile, models: Sequence[Sized], amounts: Mapping[str
 def explain(plan: Plan, models: Sequence[Sized], amounts: Mapping[str, int], profile: Profile) -> str:
     """The plan's text. models: those of the plan, with sources; amounts: bytes that may be used of each device."""
     named = {model.facts.name: model for model in models}
-    many = f"{len(plan.devices)} devices" if len(plan.devices) > 1 else plan.devices[0].name
+    here = [device for device in plan.devices if device.name != ELSEWHERE]
+    many = f"{len(here)} devices" if len(here) > 1 else here[0].name
     lines = [f"Plan for {profile.jobs} agents at work on {many}. Amounts in GiB.", ""]
-    for device in plan.devices:
+    for device in here:
         lines += _device(plan, device, named, amounts[device.name], kept_bytes(profile, device.name))
     if profile.world == "testbed":
         lines += ["The offline world draws and describes on the CPU beside this: not counted here.", ""]
     else:
         lines += _times(plan, named, profile.jobs)
-    lines += _server(plan, profile, amounts)
+    lines += explain_vlm(plan, named, profile, amounts)
     lines += _host(plan)
     return "\n".join(line.rstrip() for line in lines)
 
@@ -170,7 +172,7 @@ def _workspace(total: _Sum, model: Sized, plan: Plan) -> None:
 
 
 def _times(plan: Plan, named: Mapping[str, Sized], jobs: int) -> list[str]:
-    lines = [f"{'model':<20}{'device':<9}{'loaded':<13}{'batch':>6}{'a unit':>8}{'seconds':>10}{'of that swaps':>14}"]
+    lines = [f"{'model':<19}{'device':<10}{'loaded':<13}{'batch':>6}{'a unit':>8}{'seconds':>10}{'of that swaps':>14}"]
     totals = dict.fromkeys((device.name for device in plan.devices), 0.0)
     for facts in plan.models:
         spot = plan.places[facts.name]
@@ -178,12 +180,13 @@ def _times(plan: Plan, named: Mapping[str, Sized], jobs: int) -> list[str]:
         seconds = facts.items_per_unit * facts.duration.seconds(spot.batch) / spot.batch + swaps
         totals[spot.device] += seconds
         lines.append(
-            f"{facts.name[:19]:<20}{spot.device:<9}{'stays' if spot.resident else 'when needed':<13}{spot.batch:>6}"
+            f"{facts.name[:18]:<19}{spot.device:<10}{'stays' if spot.resident else 'when needed':<13}{spot.batch:>6}"
             f"{facts.items_per_unit:>8g}{seconds:>10.1f}{swaps:>14.2f}"
         )
     busiest = max(totals, key=lambda name: totals[name])
+    where = "the server elsewhere" if busiest == ELSEWHERE else busiest
     hour = f": {3600 / plan.seconds:.0f} units an hour" if plan.seconds else ""
-    lines += ["", f"Describing a unit takes {busiest} about {plan.seconds:.0f} s{hour}."]
+    lines += ["", f"Describing a unit takes {where} about {plan.seconds:.0f} s{hour}."]
     if any(named[facts.name].duration == "estimate" for facts in plan.models):
         lines += ["Times are rough estimates for one A100, not measured, and so are the items of a", "unit."]
     if plan.exact:
@@ -201,41 +204,6 @@ def swap_seconds(plan: Plan, facts: ModelFacts, jobs: int) -> float:
     staying = [part for other in plan.on(spot.device) if plan.places[other.name].resident for part in other.components]
     copied = component_bytes([*staying, *facts.components]) - component_bytes(staying)
     return facts.items_per_unit / facts.items_per_call / jobs * copied / plan.device(spot.device).link
-
-
-def card_of(device: str, amounts: Mapping[str, int]) -> int:
-    """Bytes of the card: as this machine has it, else what may be used of it."""
-    return card_bytes(device) or amounts[device]
-
-
-def server_share(plan: Plan, model: str, amounts: Mapping[str, int]) -> float:
-    """Share of its card's memory for a server, rounded down to a thousandth (vLLM's gpu_memory_utilization).
-
-    It covers weights, activations, CUDA graphs and cache, and not what the server takes beyond its share (the
-    catalogue's outside_bytes). amounts: see `card_of`.
-    """
-    spot, facts, server = plan.places[model], plan.facts(model), catalogue().server
-    # The workspace of a server that sleeps has neither in it (`sizing`).
-    counted = facts.held(spot.batch) + (server.graph_bytes if facts.can_sleep else -server.outside_bytes)
-    return math.floor(1000 * counted / card_of(spot.device, amounts)) / 1000
-
-
-def _server(plan: Plan, profile: Profile, amounts: Mapping[str, int]) -> list[str]:
-    lines = []
-    for facts in plan.models:
-        options = vlm_options(profile) if facts.kind == "server" else None
-        if options is not None:
-            spot = plan.places[facts.name]
-            lines += [
-                f"Server of {facts.name} on {spot.device}: {format_bytes(facts.held(spot.batch))} in all, its share "
-                f"of {format_bytes(card_of(spot.device, amounts))}:",
-                f"  --gpu-memory-utilization {server_share(plan, facts.name, amounts):.3f} --max-num-seqs {spot.batch} "
-                f"--max-model-len {options.context}",
-            ]
-            wanted = min(profile.jobs, options.concurrent)
-            if spot.batch < wanted:
-                lines.append(f"  Agents wait: there is no memory for {wanted} requests of that length at a time.")
-    return [*lines, ""] if lines else []
 
 
 def host_copies(plan: Plan) -> tuple[int, int]:
@@ -268,7 +236,8 @@ def plan_as_json(plan: Plan, jobs: int, amounts: Mapping[str, int]) -> dict[str,
                 "weights": facts.nbytes,
                 "components": {part.key: part.nbytes for part in facts.components},
                 "workspace": facts.workspace.nbytes(plan.places[facts.name].batch),
-                "server_share": server_share(plan, facts.name, amounts) if facts.kind == "server" else None,
+                "server_share": server_share(plan, facts.name, amounts) if on_gpu(plan, facts.name) else None,
+                "server_cache": server_cache_bytes(plan, facts.name) if facts.kind == "server" else None,
                 "swap_seconds": swap_seconds(plan, facts, jobs),
             }
             for facts in plan.models

@@ -8,7 +8,9 @@ from typing import Any
 from .catalogue import catalogue
 from .placement import Change, smallest_memory
 from .profile import GENERATORS, Profile, generator_options, vlm_options
-from .sizing import CPU, devices_from, models_of
+from .sizing import CPU, models_of, to_place
+from .vlm_options import VlmOptions
+from .vlm_sizing import IN_PROCESS, runs_here
 
 SHOWN = 4
 """Changes that are proposed at most."""
@@ -43,7 +45,7 @@ def changes_that_fit(profile: Profile, amounts: Mapping[str, int]) -> list[Chang
             changed = profile
             for option in chosen:
                 changed = option.apply(changed)
-            models, devices = models_of(changed), devices_from(changed, amounts)
+            models, devices = to_place(changed, models_of(changed), amounts)
             if smallest_memory(models, devices)[0] == 0:
                 seen.add(topics)
                 found.append(Change(" and ".join(option.text for option in chosen), tuple(models), tuple(devices)))
@@ -58,28 +60,25 @@ def _one_more(profile: Profile, amounts: Mapping[str, int]) -> Iterator[Change]:
     if largest == CPU:
         return
     name = next(name for i in itertools.count() if (name := f"cuda:{i}") not in amounts)
-    models, devices = models_of(profile), devices_from(profile, {**amounts, name: amounts[largest]})
+    models, devices = to_place(profile, models_of(profile), {**amounts, name: amounts[largest]})
     if smallest_memory(models, devices)[0] == 0:
         yield Change(f"one more GPU such as {largest}", tuple(models), tuple(devices))
 
 
 def _options(profile: Profile) -> Iterator[Option]:
     """The mildest first."""
-    served = vlm_options(profile)
+    served = vlm_options(profile) if runs_here(profile) else None
     if served is not None:
-        if not served.sleep:
+        if not served.sleep and profile.backbone != IN_PROCESS:
             yield Option("sleep", "let the served model sleep (vlm: sleep: true)", _vlm(sleep=True))
         for context in (8192, 4096):
             if context < served.context:
                 yield Option("context", f"a context of {context} tokens (vlm: context)", _vlm(context=context))
         if served.quantization is None:
             yield Option("bits", "weights in 4 bits (vlm: quantization: 4bit)", _vlm(quantization="4bit"))
-        parameters = {name: entry.parameters for name, entry in catalogue().vlms.items()}
-        for name in sorted(parameters, key=lambda name: -parameters[name]):
-            # A folder holds one model: where the profile names it, the change would be another folder, too.
-            if parameters[name] < parameters[served.model] and served.path is None:
-                context = min(served.context, catalogue().vlms[name].context)
-                yield Option("vlm", f"a smaller model (vlm: model: {name})", _vlm(model=name, context=context))
+        if served.dtype == "fp32":
+            yield Option("dtype", "16 bits a number (vlm: dtype: bf16)", _vlm(dtype="bf16"))
+        yield from _smaller(served)
     for task in (task for task in GENERATORS if getattr(profile, task) is not None):
         name, options = generator_options(profile, task)
         if not options.vae_slicing:
@@ -101,6 +100,18 @@ def _options(profile: Profile) -> Iterator[Option]:
             ):
                 text = f"a smaller generator ({task}: model: {other})"
                 yield Option(f"{task} model", text, _of(task, model=other, path=None, size=None))
+
+
+def _smaller(served: VlmOptions) -> Iterator[Option]:
+    """Smaller models of the catalogue. A folder holds one model, and an adapter fits one: where the profile names
+    either, or a family, the change would be more than another name."""
+    known = catalogue().vlms
+    if served.path is not None or served.model not in known or served.adapters or served.family:
+        return
+    for name in sorted(known, key=lambda name: -known[name].parameters):
+        if known[name].parameters < known[served.model].parameters:
+            context = min(served.context, known[name].context)
+            yield Option("vlm", f"a smaller model (vlm: model: {name})", _vlm(model=name, context=context))
 
 
 def _vlm(**entries: Any) -> Callable[[Profile], Profile]:

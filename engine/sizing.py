@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..models.errors import UserError
@@ -11,11 +11,11 @@ from .calibration import MARGIN, Calibration
 from .catalogue import DTYPE_BYTES, GeneratorEntry, NetworkEntry, catalogue
 from .checkpoints import stored_parts
 from .plan import Component, Device, Duration, ModelFacts, Workspace
-from .profile import GENERATORS, Profile, cache_directory, generator_options, vlm_options
+from .profile import GENERATORS, Profile, cache_directory, generator_options
+from .sized import Sized
 from .sizes import format_bytes, parse_bytes
+from .vlm_sizing import CPU, ELSEWHERE, elsewhere, runs_here, sized_vlm, sleeps_here
 
-VLM = "vlm"
-CPU = "cpu"
 TARGET_BATCH = 16
 """Pictures of a target's batch on a GPU (`targets.GPU_BATCH`; not imported: that would load torch)."""
 
@@ -24,22 +24,6 @@ SPARED = 512 * 2**20
 
 BATCHED = 0.7
 """Estimate: time of a step for one more picture in a batch, as a share of the time for a single one."""
-
-
-@dataclass(frozen=True)
-class Sized:
-    """A model with its facts, and where they are from. title: what it is. parts: names of its components. weights,
-    workspace, duration: sources, in a few words. terms: what the workspace consists of, as (text, fixed, per item).
-    setting: what measurements of it are kept under (`Calibration`)."""
-
-    facts: ModelFacts
-    title: str
-    parts: tuple[str, ...]
-    weights: str
-    workspace: str
-    duration: str
-    terms: tuple[tuple[str, int, int], ...]
-    setting: str
 
 
 def calibration_file() -> Path:
@@ -53,7 +37,8 @@ def models_of(profile: Profile) -> list[ModelFacts]:
 
 
 def sized_models(profile: Profile, calibration: Calibration | None = None) -> list[Sized]:
-    """The profile's models: generators, the served model, the target. Works without weights and without a GPU.
+    """The profile's models: generators, the vision-language model, the target. Works without weights and without a
+    GPU. The vision-language model runs in this program if the profile's backbone is "in-process", else in a server.
 
     calibration: what was measured; None: what `calibration_file` holds. Raises UserError for what the profile has
     wrong, and for a damaged checkpoint.
@@ -61,8 +46,13 @@ def sized_models(profile: Profile, calibration: Calibration | None = None) -> li
     known = Calibration.load(calibration_file()) if calibration is None else calibration
     models = [_generator(profile, task, known) for task in GENERATORS if getattr(profile, task) is not None]
     if profile.vlm is not None:
-        models.append(_vlm(profile, known))
+        models.append(sized_vlm(profile, known))
     return [*models, _target(profile, known)]
+
+
+def vlm_facts(profile: Profile) -> ModelFacts | None:
+    """Facts of the profile's vision-language model alone, as in `sized_models`; None where it names none."""
+    return None if profile.vlm is None else sized_vlm(profile, Calibration.load(calibration_file())).facts
 
 
 def with_components(facts: ModelFacts, components: Sequence[Component]) -> ModelFacts:
@@ -144,60 +134,6 @@ def _components(
     }, "catalogue"
 
 
-def _vlm(profile: Profile, calibration: Calibration) -> Sized:
-    from ..models.networks.weights import weights_directory
-
-    options = vlm_options(profile)
-    assert options is not None
-    book = catalogue()
-    entry, server, demand, hardware = book.vlm(options.model), book.server, book.demand, book.hardware
-    four_bits = options.quantization == "4bit"
-    path = options.path or weights_directory() / options.model
-    weights, source = entry.weight_bytes(options.dtype, four_bits), "catalogue"
-    if path.exists():
-        stored = list(stored_parts(path).values())
-        packed = any(part.others for part in stored)
-        # A checkpoint in 16 bits that the server itself packs: its files tell the parameters, not the bytes served.
-        if packed or not four_bits:
-            weights, source = sum(part.nbytes(DTYPE_BYTES[options.dtype]) for part in stored), "files"
-    prefill = server.prefill_tokens * 2 * (4 * entry.hidden + 2 * entry.intermediate)
-    cache = entry.cache_bytes(options.dtype) * options.context
-    # What stays while it sleeps is no workspace then, but taken off the GPU's memory once and for all.
-    always = 0 if options.sleep else server.outside_bytes + server.graph_bytes
-    workspace = Workspace(always + prefill, cache)
-    duration = Duration(
-        server.answer_tokens * weights / hardware.bytes_per_second,
-        2 * entry.parameters * server.prompt_tokens / hardware.flops,
-    )
-    setting = f"{options.dtype}, {options.quantization}, context {options.context}"
-    measured = calibration.of(options.model, setting)
-    turns = min(demand.turns, profile.turns)
-    facts = ModelFacts(
-        VLM,
-        (Component(f"{options.model}-{options.dtype}-{options.quantization}", weights),),
-        measured.workspace or workspace,
-        measured.duration or duration,
-        options.concurrent,
-        turns + demand.described,
-        (turns + demand.described) / (turns + demand.described_calls),
-        "server",
-        options.sleep,
-    )
-    return Sized(
-        facts,
-        f"{options.model}, {'4 bits' if four_bits else options.dtype}, served",
-        ("weights",),
-        source,
-        "measured" if measured.workspace else "estimate",
-        "measured" if measured.duration else "estimate",
-        (
-            ("activations" if options.sleep else "CUDA of the server, graphs, activations", facts.workspace.fixed, 0),
-            (f"cache of {options.context} tokens", 0, facts.workspace.per_item),
-        ),
-        setting,
-    )
-
-
 def _target(profile: Profile, calibration: Calibration) -> Sized:
     entry, source, traced = _network(profile.target)
     measured = calibration.of(profile.target, "fp32")
@@ -266,16 +202,28 @@ def devices_from(profile: Profile, amounts: Mapping[str, int]) -> list[Device]:
     ]
 
 
+def to_place(
+    profile: Profile, models: Sequence[ModelFacts], amounts: Mapping[str, int]
+) -> tuple[list[ModelFacts], list[Device]]:
+    """Arguments of `place` for the profile's models on devices with these amounts. A model that is served elsewhere
+    gets a device of its own, on which nothing else may be."""
+    devices = devices_from(profile, amounts)
+    if not any(facts.devices == (ELSEWHERE,) for facts in models):
+        return list(models), devices
+    here = tuple(device.name for device in devices)
+    return [facts if facts.devices else replace(facts, devices=here) for facts in models], [*devices, elsewhere()]
+
+
 def kept_bytes(profile: Profile, device: str) -> dict[str, int]:
     """What is taken of a device whatever models are on it, by what takes it: estimates. Nothing on the CPU.
 
     What a server keeps while it sleeps is kept on every GPU: which one it gets is the plan's to decide.
     """
-    book, options = catalogue(), vlm_options(profile)
-    if device == CPU:
+    book = catalogue()
+    if device in (CPU, ELSEWHERE):
         return {}
     kept = {"CUDA itself, for this program": int(book.hardware.context_bytes)}
-    if options is not None and options.sleep:
+    if sleeps_here(profile):
         kept["the server while it sleeps"] = book.server.outside_bytes + book.server.graph_bytes
     return kept
 
@@ -309,7 +257,7 @@ def memory_of(profile: Profile, memory: str | int | None = None, gpus: int | Non
 
 def _on_cpu(profile: Profile, without_gpu: bool) -> bool:
     """Whether all runs on the CPU: where that is chosen, or there is no GPU and nothing that needs one."""
-    small = profile.vlm is None and all(getattr(profile, task) is None for task in GENERATORS)
+    small = not runs_here(profile) and all(getattr(profile, task) is None for task in GENERATORS)
     return profile.device == CPU or (small and without_gpu)
 
 

@@ -62,6 +62,47 @@ def qwen(heads, vision, vocabulary, tied, entry):
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
+def qwen3(mixture, entry):
+    from transformers import (
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLMoeConfig,
+        Qwen3VLMoeForConditionalGeneration,
+    )
+
+    text = {
+        "hidden_size": entry.hidden,
+        "intermediate_size": entry.intermediate,
+        "num_hidden_layers": entry.layers,
+        "num_attention_heads": 32,
+        "num_key_value_heads": entry.kv_heads,
+        "head_dim": entry.head_dim,
+        "vocab_size": 151936,
+        "max_position_embeddings": entry.context,
+        **({"tie_word_embeddings": False, **mixture} if mixture else {}),
+    }
+    vision = {
+        "depth": 27,
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_heads": 16,
+        "patch_size": 16,
+        "out_hidden_size": entry.hidden,
+        "spatial_merge_size": 2,
+        "num_position_embeddings": 2304,
+        "deepstack_visual_indexes": [8, 16, 24],
+    }
+    config, model = (
+        (Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration)
+        if mixture
+        else (Qwen3VLConfig, Qwen3VLForConditionalGeneration)
+    )
+    return model(config(text_config=text, vision_config=vision, tie_word_embeddings=False))
+
+
+MIXTURE = {"moe_intermediate_size": 768, "num_experts": 128, "num_experts_per_tok": 8}
+
+
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_generators_have_the_parameters_of_their_configurations(name):
     entry = catalogue().generators[name]
@@ -76,6 +117,8 @@ def test_generators_have_the_parameters_of_their_configurations(name):
         ("qwen2.5-vl-3b", lambda entry: qwen(16, 3420, 151936, True, entry)),
         ("qwen2.5-vl-7b", lambda entry: qwen(28, 3420, 152064, False, entry)),
         ("qwen2.5-vl-32b", lambda entry: qwen(40, 3456, 152064, False, entry)),
+        ("qwen3-vl-8b", lambda entry: qwen3(None, entry)),
+        ("qwen3-vl-30b-a3b", lambda entry: qwen3(MIXTURE, entry)),
     ],
 )
 def test_vlms_have_the_parameters_of_their_configurations(name, build):
@@ -83,15 +126,31 @@ def test_vlms_have_the_parameters_of_their_configurations(name, build):
     with torch.device("meta"):
         model = build(entry)
     counts = {"linear": 0, "embeddings": 0, "vision": 0}
+    experts = 0
     for key, parameter in model.named_parameters():
         text = ".language_model." in key
         embedding = "embed_tokens" in key or "lm_head" in key
         counts["embeddings" if embedding else "linear" if text else "vision"] += parameter.numel()
+        experts += parameter.numel() if ".experts." in key else 0
     assert counts == {"linear": entry.linear, "embeddings": entry.embeddings, "vision": entry.vision}
+    assert experts == entry.experts
     attention = model.model.language_model.layers[0].self_attn
     # Keys and values of a token, as the projections make them.
     each = attention.k_proj.out_features + attention.v_proj.out_features
     assert entry.cache_bytes("bf16") == 2 * each * len(model.model.language_model.layers)
+
+
+def test_a_mixture_holds_all_its_experts_and_uses_few_of_them():
+    entry = catalogue().vlms["qwen3-vl-30b-a3b"]
+    assert entry.chosen == MIXTURE["num_experts_per_tok"] / MIXTURE["num_experts"]
+    assert entry.intermediate == MIXTURE["num_experts_per_tok"] * MIXTURE["moe_intermediate_size"]
+    # Its name: 30 billion parameters, 3 of which a token passes (vision tower and embeddings beside).
+    assert 30e9 < entry.parameters < 32e9 and 3e9 < entry.active < 4e9
+    assert entry.weight_bytes("bf16", False) == 2 * entry.parameters
+    packed = entry.weight_bytes("bf16", True, experts_packed=False)
+    assert packed - entry.weight_bytes("bf16", True) == pytest.approx((2 - FOUR_BITS) * entry.experts, rel=1e-6)
+    dense = catalogue().vlms["qwen3-vl-8b"]
+    assert dense.active == dense.parameters and dense.experts == 0
 
 
 def test_networks_have_the_parameters_of_their_architectures():
