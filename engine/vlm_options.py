@@ -17,6 +17,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "quantization": ("4bit", None),
     "sleep": (True, False),
     "structured": (True, False),
+    "seeded": (True, False),
 }
 _LEAST: dict[str, int] = {"concurrent": 1, "context": LEAST_CONTEXT, "max_tokens": 16, "images": 0, "port": 1}
 _RANGES: dict[str, tuple[float, float]] = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "timeout": (1.0, 86400.0)}
@@ -61,6 +62,7 @@ class VlmOptions:
     api_key_file: Path | None = None
     host: str = "127.0.0.1"
     port: int | None = None
+    seeded: bool = False
     python: str | None = None
     server_args: tuple[str, ...] = ()
 
