@@ -128,7 +128,7 @@ class _Fold:
             self._cut(best, _no_pictures, lambda: self._images(end) <= limit)
         if self.tokens(end) > self._budget:
             low = int(self._budget * LOW_WATER)
-            for group, cut in ((ordinary, _no_pictures), (ordinary, _no_details), (replies, _no_details)):
+            for group, cut in ((ordinary, _no_pictures), (ordinary, _neither), (replies, _neither)):
                 self._cut(group, cut, lambda: self.tokens(end) <= low, saving=True)
             # These are worth more than appending for a few turns: no more of them than there must.
             self._cut(best, _no_pictures, lambda: self.tokens(end) <= self._budget, saving=True)
@@ -171,5 +171,5 @@ def _no_pictures(cut: Cut) -> Cut:
     return replace(cut, pictures=True)
 
 
-def _no_details(cut: Cut) -> Cut:
-    return replace(cut, details=True)
+def _neither(cut: Cut) -> Cut:
+    return Cut(pictures=True, details=True)

@@ -1,5 +1,5 @@
-"""One message of the dialogue as a vision-language model reads it: which of its pictures are sent one by one, which on a
-contact sheet, how the text refers to them, and what is left of a message that is shortened."""
+"""One message of the dialogue as a vision-language model reads it: which of its pictures are sent one by one and which
+on a contact sheet, how the text refers to them, and what is left of a message that is shortened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from ..models.vlm.chat import ChatImage
 from ..models.vlm.families import Family
 from .backbones.base import Message, Passage, Picture
 from .replies import parse_reply
-from .sheets import SHEET_LIMIT, chat_image, chat_image_size, grid, sheet_image
+from .sheets import chat_image, chat_image_size, sheet_image, sheet_limit, sheet_size
 
 GONE = "(pictures of this experiment are no longer shown)"
 CODE_GONE = "(the code of this experiment is left out)"
+_SQUARE = ("crop", "fixed")
+"""Image rules of processors that cut a picture to a square, or squeeze it into one."""
 REPLY_LIMIT = 800
 """Characters that are left of a shortened reply."""
 
@@ -38,20 +40,21 @@ class Single:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Pictures that are sent on one contact sheet."""
+    """Pictures that are sent on one contact sheet. square: see `contact_sheet`."""
 
     pictures: tuple[Picture, ...]
     numbers: tuple[int, ...]
     side: int
+    square: bool
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height as sent, in pixels; the sheet is not drawn for it."""
-        return grid([picture.title for picture in self.pictures], self.side).size
+        return sheet_size(self.pictures, self.side, self.square)
 
     def image(self) -> ChatImage:
         """What is sent; the same bytes every time."""
-        return sheet_image(self.pictures, self.side, self.numbers)
+        return sheet_image(self.pictures, self.side, self.numbers, self.square)
 
 
 Sent = str | Single | Sheet
@@ -80,30 +83,34 @@ def rendered(message: Message, first_number: int, family: Family, images_per_tur
     if cut.pictures or images_per_turn == 0 or not pictures:
         parts: list[Sent] = list(_texts(message, not cut.details))
         return _joined([*parts, GONE] if cut.pictures and images_per_turn and pictures else parts)
-    singles, sheet = divided(pictures, images_per_turn)
+    singles, sheet = divided(pictures, images_per_turn, sheet_limit(family.sheet_side))
     sent: dict[int, Single | Sheet] = {
         place: Single(pictures[place], numbers[place], family.image_side) for place in singles
     }
     if sheet:
         # Where its last picture stood: everything that refers to it comes before it.
         sent[sheet[-1]] = Sheet(
-            tuple(pictures[place] for place in sheet), tuple(numbers[place] for place in sheet), family.sheet_side
+            tuple(pictures[place] for place in sheet),
+            tuple(numbers[place] for place in sheet),
+            family.sheet_side,
+            family.image_rule in _SQUARE,
         )
     return _placed(message, not cut.details, numbers, sent, set(singles), set(sheet), family.images_first)
 
 
-def divided(pictures: Sequence[Picture], images_per_turn: int) -> tuple[list[int], list[int]]:
+def divided(pictures: Sequence[Picture], images_per_turn: int, on_sheet: int) -> tuple[list[int], list[int]]:
     """Places of the pictures that are sent one by one, and of those on the sheet, both in order.
 
-    images_per_turn 1: all are on the sheet. More: if there are too many, the best but one stay by themselves (highest
-    activation; without activations the first). Pictures beyond SHEET_LIMIT are left out, the worst first.
+    images_per_turn 1: all are on the sheet. More: if there are too many, all places but one go to the best (highest
+    activation; without activations the first), which stay by themselves. on_sheet: that a sheet holds; those beyond are
+    left out, the worst first.
     """
     places = list(range(len(pictures)))
     if images_per_turn > 1 and len(pictures) <= images_per_turn:
         return places, []
     ranked = sorted(places, key=lambda place: -_rank(pictures[place]))  # stable: of equals, the first
     alone = images_per_turn - 1
-    return sorted(ranked[:alone]), sorted(ranked[alone : alone + SHEET_LIMIT])
+    return sorted(ranked[:alone]), sorted(ranked[alone : alone + on_sheet])
 
 
 def _rank(picture: Picture) -> float:
@@ -158,8 +165,8 @@ def _placed(
     sheet: set[int],
     images_first: bool,
 ) -> list[Sent]:
-    """Texts and pictures in order, with a mark in the text for every picture; or the pictures first and the text after
-    them, for templates that order them so anyway."""
+    """Texts and pictures in order, with a mark in the text for every picture; or (images_first) the pictures, a line
+    that says which is which, and the text with its marks."""
     body: list[Sent] = []
     place = 0
     for before, part in zip((None, *message.parts), message.parts, strict=False):
@@ -182,10 +189,11 @@ def _placed(
         return _joined(body)
     first = sorted(sent.items(), key=lambda item: (isinstance(item[1], Sheet), item[0]))
     legend = [
-        f"Contact sheet of {_ranges(entry.numbers)}" if isinstance(entry, Sheet) else f"Picture {entry.number}"
+        f"contact sheet of {_ranges(entry.numbers)}" if isinstance(entry, Sheet) else f"picture {entry.number}"
         for _, entry in first
     ]
-    return [*(entry for _, entry in first), *_joined([f"The images above, in order: {'; '.join(legend)}.", *body])]
+    above = "image above" if len(legend) == 1 else "images above, in order"
+    return [*(entry for _, entry in first), *_joined([f"The {above}: {'; '.join(legend)}.", *body])]
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -15,7 +15,9 @@ from ..models.vlm.chat import ChatImage
 from .backbones.base import Picture
 
 SHEET_LIMIT = 60
-"""Pictures that one sheet holds: on a sheet of 672 pixels, more would be smaller than their titles."""
+"""Pictures that one sheet holds at most."""
+LEAST_CELL = 48
+"""Pixels of a picture's side on a sheet: smaller ones, and the words below them, cannot be made out."""
 
 LINES = 3
 """Lines of a title at most; as many as the longest one needs."""
@@ -26,8 +28,11 @@ _PNG = {"format": "PNG", "compress_level": 6}
 """PNG: JPEG blurs small letters. A fixed level, so that the same sheet has the same bytes."""
 _PAPER, _INK, _BAR, _BAR_INK = (255, 255, 255), (0, 0, 0), (24, 32, 48), (255, 255, 255)
 _NUMBER_INK = (255, 214, 64)
+_LARGE = 336
+"""Pixels to which a picture may be enlarged on a sheet that has no other: more costs tokens and shows nothing new."""
 _SMALL = 90
 """Pixels of a cell under which a title gets two lines at most: three would take too much of the picture."""
+_LEAST_FONT = 11
 _GAP = 4
 """Pixels between cells."""
 _MISSING = "\U0010fffd"
@@ -80,6 +85,16 @@ def _encoded(image: Image.Image) -> ChatImage:
     return ChatImage(buffer.getvalue(), image.width, image.height)
 
 
+def sheet_limit(side: int) -> int:
+    """Pictures that a sheet of side x side pixels holds legibly, at least 1."""
+    height = LEAST_CELL + 3 * _line(_LEAST_FONT) + _GAP
+    return max(1, min(SHEET_LIMIT, (side + _GAP) // (LEAST_CELL + _GAP) * ((side + _GAP) // height)))
+
+
+def _line(font: int) -> int:
+    return round(font * 1.25)
+
+
 @dataclass(frozen=True)
 class Grid:
     """Where things lie on a sheet, in pixels. A cell has a bar with number and activation, the picture below it, and
@@ -94,7 +109,7 @@ class Grid:
     @property
     def bar(self) -> int:
         """Height of the bar, which is a line too."""
-        return round(self.font * 1.25)
+        return _line(self.font)
 
     @property
     def cell_height(self) -> int:
@@ -108,7 +123,8 @@ class Grid:
 
 
 def grid(titles: Sequence[str], side: int) -> Grid:
-    """The arrangement that shows the pictures of these titles, 1 to SHEET_LIMIT, largest on at most side x side pixels.
+    """The arrangement that shows the pictures of these titles, 1 to sheet_limit(side), largest on at most side x side
+    pixels.
 
     It depends on nothing else, so that a sheet's size is known before it is drawn. Few pictures make a smaller sheet.
     """
@@ -132,9 +148,9 @@ def _widest(count: int, side: int, lines: int) -> Grid:
     best: Grid | None = None
     for columns in range(1, count + 1):
         rows = math.ceil(count / columns)
-        # Half a sheet at most: a picture alone gains nothing from being enlarged, and costs tokens.
-        for cell in range(min((side + _GAP) // columns - _GAP, side // 2), best.cell if best else 0, -1):
-            candidate = Grid(columns, rows, cell, min(18, max(11, cell // 11)), lines)
+        widest = min((side + _GAP) // columns - _GAP, max(side // 2, _LARGE))
+        for cell in range(widest, best.cell if best else 0, -1):
+            candidate = Grid(columns, rows, cell, min(18, max(_LEAST_FONT, cell // 11)), lines)
             if candidate.size[1] <= side:
                 best = candidate
                 break
@@ -144,19 +160,24 @@ def _widest(count: int, side: int, lines: int) -> Grid:
 
 
 def contact_sheet(
-    pictures: Sequence[Picture], side: int, first_number: int = 1, numbers: Sequence[int] | None = None
+    pictures: Sequence[Picture],
+    side: int,
+    first_number: int = 1,
+    numbers: Sequence[int] | None = None,
+    square: bool = False,
 ) -> Image.Image:
-    """The pictures in reading order on one RGB sheet of at most side x side pixels, each with its number, its activation
-    if it has one, and its title (shortened in the middle where it is too long: edits differ at the end).
+    """The pictures in reading order on one RGB sheet of at most side x side pixels, each with its number, its title and
+    its activation if it has one. A title that is too long loses its middle, since those of edits differ at the end.
 
-    numbers: theirs, where they do not simply count on from first_number. Raises ValueError for no pictures and for more
-    than SHEET_LIMIT, OSError for a file that is no picture.
+    numbers: theirs, where they do not simply count on from first_number. square: with white below or beside, for models
+    that cut or squeeze other shapes. Raises ValueError for no pictures and for more than sheet_limit(side), OSError for
+    a file that is no picture.
     """
-    if not 1 <= len(pictures) <= SHEET_LIMIT:
-        raise ValueError(f"a sheet holds 1 to {SHEET_LIMIT} pictures, not {len(pictures)}")
+    if not 1 <= len(pictures) <= sheet_limit(side):
+        raise ValueError(f"a sheet of {side} pixels holds 1 to {sheet_limit(side)} pictures, not {len(pictures)}")
     numbers = range(first_number, first_number + len(pictures)) if numbers is None else numbers
     layout = grid([picture.title for picture in pictures], side)
-    sheet = Image.new("RGB", layout.size, _PAPER)
+    sheet = Image.new("RGB", sheet_size(pictures, side, square), _PAPER)
     draw = ImageDraw.Draw(sheet)
     for place, (picture, number) in enumerate(zip(pictures, numbers, strict=True)):
         row, column = divmod(place, layout.columns)
@@ -165,10 +186,16 @@ def contact_sheet(
     return sheet
 
 
+def sheet_size(pictures: Sequence[Picture], side: int, square: bool = False) -> tuple[int, int]:
+    """Width and height of their contact sheet, in pixels, without drawing it."""
+    size = grid([picture.title for picture in pictures], side).size
+    return (max(size), max(size)) if square else size
+
+
 @lru_cache(maxsize=_SHEETS_KEPT)
-def sheet_image(pictures: tuple[Picture, ...], side: int, numbers: tuple[int, ...]) -> ChatImage:
+def sheet_image(pictures: tuple[Picture, ...], side: int, numbers: tuple[int, ...], square: bool = False) -> ChatImage:
     """`contact_sheet` as it is sent: the same pictures, titles, activations and numbers give the same bytes."""
-    return _encoded(contact_sheet(pictures, side, numbers=numbers))
+    return _encoded(contact_sheet(pictures, side, numbers=numbers, square=square))
 
 
 def _draw_cell(
