@@ -39,7 +39,8 @@ class VlmOptions:
 
     Of a server: url: an OpenAI-compatible one that is there already ("http://host:port/v1"); None: one of our own.
     api_key_file: holds the key it wants (else $MAIA_API_KEY). host, port: where our own listens (port None: a free
-    one). python: the interpreter that has vLLM (None: this one). server_args: further options of vLLM's.
+    one). seeded: requests carry their seeds (never to a vLLM on the CPU, which dies of them). python: the interpreter
+    that has vLLM (None: this one). server_args: further options of vLLM's.
     """
 
     model: str
