@@ -1,0 +1,109 @@
+"""A command with all the processes that it starts, under a guard that ends them together."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import serving_guard
+
+LOG_BYTES = 16 * 2**20
+"""Of the log, twice: see `serving_guard`."""
+GUARD_S = 60.0
+"""Seconds beyond the grace after which the guard itself counts as hanging."""
+
+
+class GuardedProcess:
+    """Runs a command. Not thread-safe, but for `pid`."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        """env: the whole environment. log: gets what the command prints. Raises OSError if no process can be had."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        script = [sys.executable, "-I", serving_guard.__file__, str(os.getpid()), str(log), str(LOG_BYTES), "--"]
+        self._guard = subprocess.Popen(
+            [*script, *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(env),
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we then stop the server in order
+        )
+        self._said = b""
+        self.pid: int | None = None
+        """Of the command's first process, as soon as the guard has told it."""
+        self.code: int | None = None
+        """The command's exit code once it has ended; negative: the signal's number."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all processes are gone."""
+        return self._guard.returncode is not None
+
+    def wait(self, timeout: float, bell: int | None = None) -> bool:
+        """Wait for the end, at most so many seconds, or until the descriptor `bell` can be read; the latter is emptied.
+        Whether it has ended."""
+        assert self._guard.stdout is not None
+        until = time.monotonic() + timeout
+        while not self.ended:
+            poll = select.poll()
+            poll.register(self._guard.stdout, select.POLLIN)
+            if bell is not None:
+                poll.register(bell, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)]
+            if self._guard.stdout.fileno() in ready:
+                self._read()
+            if bell is not None and bell in ready:
+                os.read(bell, 4096)
+                break
+            if not ready:
+                break
+        return self.ended
+
+    def end(self, grace: float) -> None:
+        """End it: a request, a kill after `grace` seconds. Returns when no process is left."""
+        assert self._guard.stdin is not None
+        if self.ended:
+            return
+        with contextlib.suppress(OSError):
+            self._guard.stdin.write(f"stop {grace}\n".encode())
+            self._guard.stdin.flush()
+        if not self.wait(grace + GUARD_S):
+            self._guard.kill()
+            self._close()
+
+    def _read(self) -> None:
+        assert self._guard.stdout is not None
+        data = os.read(self._guard.stdout.fileno(), 4096)
+        self._said += data
+        for line in self._said.decode().splitlines():
+            word, _, value = line.partition(" ")
+            if word == "started" and value.isdigit():
+                self.pid = int(value)
+            elif word == "ended":
+                self.code = int(value) if value.lstrip("-").isdigit() else None
+        if not data:
+            self._close()
+
+    def _close(self) -> None:
+        """The guard is gone, or as good as gone."""
+        if b"ended" not in self._said:
+            # It was killed: what it guarded may still be there, in its session.
+            _kill_session(self._guard.pid)
+        self._guard.wait()
+        for pipe in (self._guard.stdin, self._guard.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+
+
+def _kill_session(session: int) -> None:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != session:
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                if int(file.read().rpartition(b")")[2].split()[3]) == session:
+                    os.kill(int(name), signal.SIGKILL)
