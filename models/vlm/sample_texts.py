@@ -24,8 +24,8 @@ vary the kind of animal, its colour and its size while everything else stays as 
 hypothesis is a picture with a high activation in which there is no dog at all.
 """,
     """[DESCRIPTION]: This neuron is activated by dogs, mostly by their heads. Other animals such as horses, birds, cats
-or elephants leave it silent. It does not matter whether the dog is black, white, brown, yellow, red, orange, purple, pink
-or grey, nor where it stands: in the snow, on a table, under a tree, beside a house, at the beach, in a kitchen.
+or elephants leave it silent. It does not matter whether the dog is black, white, brown, yellow, red, orange, purple,
+pink or grey, nor where it stands: in the snow, on a table, under a tree, beside a house, at the beach, in a kitchen.
 [LABEL]: dogs
 """,
     """class Experiment:
