@@ -10,6 +10,7 @@ from ..models.errors import UserError
 from ..models.targets import nearest_first
 from ..models.vlm.checkpoint import read_checkpoint
 from ..models.vlm.families import Family, family
+from ..models.vlm.images import RULES, image_values
 from .catalogue import DTYPE_BYTES, FOUR_BITS, VlmEntry, catalogue
 from .checkpoints import FLOATS, Tensor, packed_bytes, stored_parts, stored_tensors
 from .vlm_options import VlmOptions
@@ -22,7 +23,8 @@ ADAPTER_FILE = "adapter_model.safetensors"
 class VlmShape:
     """What sizes follow from. weights: bytes, of one key; adapters: bytes by name. active: share of the weights that
     one token passes. layers, kv_heads, head_dim, hidden, intermediate: of the language model (of a mixture:
-    `intermediate` is that of all experts that one token passes). source: "files" or "catalogue"."""
+    `intermediate` is that of all experts that one token passes). picture, sheet: tokens of a picture and of a contact
+    sheet at their family's largest size. source: "files" or "catalogue"."""
 
     key: str
     weights: int
@@ -34,6 +36,8 @@ class VlmShape:
     hidden: int
     intermediate: int
     context: int
+    picture: int
+    sheet: int
     source: str
     family: Family
     adapters: Mapping[str, int]
@@ -74,7 +78,14 @@ def vlm_shape(options: VlmOptions, where: str, experts_packed: bool = True) -> V
     return shape
 
 
+def _image_tokens(row: Family, values: Mapping[str, Any]) -> tuple[int, int]:
+    """Of a picture and of a contact sheet, both square."""
+    rule = RULES[row.image_rule]
+    return rule(row.image_side, row.image_side, values), rule(row.sheet_side, row.sheet_side, values)
+
+
 def _of_catalogue(entry: VlmEntry, options: VlmOptions, where: str, experts_packed: bool) -> VlmShape:
+    row = family(options.family or entry.family, f"{where}: family")
     four_bits = options.quantization == "4bit"
     return VlmShape(
         f"{options.model}-{options.dtype}-{options.quantization}",
@@ -87,8 +98,9 @@ def _of_catalogue(entry: VlmEntry, options: VlmOptions, where: str, experts_pack
         entry.hidden,
         entry.intermediate,
         entry.context,
+        *_image_tokens(row, row.image_values),
         "catalogue",
-        family(options.family or entry.family, f"{where}: family"),
+        row,
         _adapters(options, where),
     )
 
@@ -121,6 +133,7 @@ def _of_files(path: Path, options: VlmOptions, where: str, experts_packed: bool)
         text.hidden_size,
         width,
         checkpoint.context,
+        *_image_tokens(row, image_values(row, checkpoint.config, checkpoint.processor)),
         "files",
         row,
         _adapters(options, where),

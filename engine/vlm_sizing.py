@@ -190,4 +190,10 @@ def _elsewhere(profile: Profile, options: VlmOptions) -> Sized:
 def _notes(shape: VlmShape, options: VlmOptions) -> tuple[str, ...]:
     row = shape.family
     images = row.images_per_turn if options.images is None else options.images
-    return (f"Family {row.name}: {images} pictures a message, {row.images_per_prompt} a dialogue.",)
+    if images == 0:
+        return (f"Family {row.name}: no pictures are sent.",)
+    return (
+        f"Family {row.name}: {images} picture{'' if images == 1 else 's'} a message, {row.images_per_prompt} a "
+        f"dialogue; a picture of {row.image_side} x {row.image_side} takes {shape.picture} tokens, a contact sheet of "
+        f"{row.sheet_side} x {row.sheet_side} {shape.sheet}.",
+    )

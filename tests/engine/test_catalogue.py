@@ -6,6 +6,8 @@ from maia.engine.calibration import no_memory, peak_bytes
 from maia.engine.catalogue import FOUR_BITS, catalogue
 from maia.models.diffusion.architectures import ARCHITECTURES, build_part, component_sizes
 from maia.models.errors import UserError
+from maia.models.vlm.families import families
+from maia.models.vlm.images import RULES
 
 # config.json of the published checkpoints, what counts for parameters.
 CLIP_336 = {
@@ -151,6 +153,13 @@ def test_a_mixture_holds_all_its_experts_and_uses_few_of_them():
     assert packed - entry.weight_bytes("bf16", True) == pytest.approx((2 - FOUR_BITS) * entry.experts, rel=1e-6)
     dense = catalogue().vlms["qwen3-vl-8b"]
     assert dense.active == dense.parameters and dense.experts == 0
+
+
+def test_pictures_have_the_tokens_of_their_family():
+    for name, entry in catalogue().vlms.items():
+        row = families()[entry.family]
+        side = row.sheet_side if row.image_rule == "anyres" else 512
+        assert RULES[row.image_rule](side, side, row.image_values) == entry.image_tokens, name
 
 
 def test_networks_have_the_parameters_of_their_architectures():
