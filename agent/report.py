@@ -42,6 +42,7 @@ from .report_plots import (
     score_plot,
     spread_plot,
 )
+from .report_replies import GUARD_COLUMNS, REPLY_COLUMNS, reply_tables
 from .transcript import ImageStore
 
 TESTBED_CAVEAT = "Scores say: predicts activation in this rendered world."
@@ -174,6 +175,9 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
         "scripted": data.config.get("backbone") == SCRIPTED,
         "units": units,
         "machine": data.machine,
+        "replies": reply_tables(data.units, data.config),
+        "reply_columns": REPLY_COLUMNS,
+        "guard_columns": GUARD_COLUMNS,
         "model_columns": MODEL_COLUMNS,
         "device_columns": DEVICE_COLUMNS,
         "counts": _counts(data),

@@ -22,11 +22,13 @@ DEVICE_COLUMNS = ("Device", "Most memory in use", "Budget", "Busy")
 
 @dataclass(frozen=True)
 class MachineTables:
-    """Rows of text, a cell for each column. seconds: how long the scheduler ran."""
+    """Rows of text, a cell for each column. seconds: how long the scheduler ran. backbone: (what, how many) of a
+    vision-language model that wrote the replies."""
 
     seconds: str
     models: Sequence[tuple[str, ...]]
     devices: Sequence[tuple[str, ...]]
+    backbone: Sequence[tuple[str, str]] = ()
 
 
 def machine_tables(metrics: dict[str, Any]) -> MachineTables:
@@ -53,7 +55,7 @@ def machine_tables(metrics: dict[str, Any]) -> MachineTables:
         )
         for device_name, device in metrics["devices"].items()
     ]
-    return MachineTables(_seconds(metrics["seconds"]), models, devices)
+    return MachineTables(_seconds(metrics["seconds"]), models, devices, _backbone(metrics.get("backbone") or {}))
 
 
 def _count(value: Any) -> str:
@@ -65,3 +67,24 @@ def _seconds(value: Any) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+_COUNTED = (
+    ("requests", "Requests"),
+    ("retries", "Asked again"),
+    ("failed", "Failed"),
+    ("prompt_tokens", "Prompt tokens"),
+    ("answer_tokens", "Answer tokens"),
+    ("cut_off", "Answers cut off"),
+    ("images_dropped", "Pictures left out of full contexts"),
+    ("passages_shortened", "Passages shortened in full contexts"),
+    ("overflows", "Requests found too long"),
+    ("restarts", "Restarts of the server"),
+)
+
+
+def _backbone(counts: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [(words, f"{int(counts[name]):,}") for name, words in _COUNTED if name in counts]
+    if counts.get("cached_tokens"):
+        rows.append(("Prompt tokens from the prefix cache", f"{float(counts['prefix_hits']):.1%}"))
+    return rows
