@@ -1,0 +1,123 @@
+"""Which vision-language model a run uses: from a profile to its family, its checkpoint and how its tokens count."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..models.errors import UserError
+from ..models.networks.weights import weights_directory
+from ..models.vlm.checkpoint import Checkpoint, read_checkpoint
+from ..models.vlm.families import Family, family
+from ..models.vlm.tokens import TokenCounter, counter_of, estimate
+from .catalogue import catalogue
+from .profile import Profile, vlm_options
+from .vlm_options import VlmOptions
+
+SPARE = 64
+"""Tokens of a context that are left free, for what a chat template adds."""
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """checkpoint: None where the model runs elsewhere and its files are not here. exact: whether tokens are counted with
+    the model's own tokenizer, or estimated."""
+
+    options: VlmOptions
+    family: Family
+    checkpoint: Checkpoint | None
+    counter: TokenCounter
+    exact: bool
+
+    @property
+    def title(self) -> str:
+        """The model's name, with its adapter's."""
+        return self.options.model + (f" + {self.options.adapter}" if self.options.adapter else "")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its replies depend on, for run.json."""
+        chosen = self.options
+        names = (
+            "model",
+            "adapter",
+            "dtype",
+            "quantization",
+            "context",
+            "structured",
+            "temperature",
+            "top_p",
+            "max_tokens",
+        )
+        return {
+            **{name: getattr(chosen, name) for name in names},
+            "family": self.family.name,
+            "images": self.images_per_turn,
+        }
+
+    @property
+    def images_per_turn(self) -> int:
+        """Pictures that one message may hold."""
+        return self.family.images_per_turn if self.options.images is None else self.options.images
+
+    @property
+    def budget(self) -> int:
+        """Tokens that a prompt may have."""
+        return self.options.context - self.options.max_tokens - SPARE
+
+
+def checkpoint_path(options: VlmOptions) -> Path:
+    """The checkpoint's folder: as named, else that of the model's name in $MAIA_WEIGHTS."""
+    return options.path if options.path is not None else weights_directory() / options.model
+
+
+def with_model(
+    profile: Profile,
+    model: str | None = None,
+    url: str | None = None,
+    adapter: str | None = None,
+    context: int | None = None,
+) -> Profile:
+    """The profile with another vision-language model: a name of the catalogue, or a checkpoint's folder.
+
+    Of the profile's own vlm, what holds for that model only (path, family, adapters) is left out then.
+    """
+    entries = dict(profile.vlm or {})
+    if model is not None:
+        for name in ("path", "family", "adapters", "adapter", "url"):
+            entries.pop(name, None)
+        path = Path(model).expanduser()
+        entries |= {"model": path.resolve().name, "path": str(path)} if path.is_dir() else {"model": model}
+    given = {"url": url, "adapter": adapter, "context": context}
+    entries |= {name: value for name, value in given.items() if value is not None}
+    return replace(profile, vlm=entries or None)
+
+
+def resolve_vlm(profile: Profile) -> Vlm:
+    """The profile's model. Raises UserError for what is missing or wrong, in the options as in the files."""
+    options = vlm_options(profile)
+    if options is None:
+        raise UserError(
+            f"the backbone {profile.backbone} needs a vision-language model: name one with --vlm (a folder, or a name of "
+            "the catalogue), or in the profile under vlm."
+        )
+    if options.url is not None and options.path is None:
+        return Vlm(options, chosen := _family_elsewhere(options), None, estimate(chosen), False)
+    checkpoint = read_checkpoint(checkpoint_path(options), options.model)
+    if options.context > checkpoint.context:
+        raise UserError(
+            f"{options.model} reads {checkpoint.context} tokens at most, not {options.context}: lower context in the "
+            "profile's vlm."
+        )
+    return Vlm(options, checkpoint.family, checkpoint, counter_of(checkpoint), True)
+
+
+def _family_elsewhere(options: VlmOptions) -> Family:
+    if options.family is not None:
+        return family(options.family, "the profile's vlm: family")
+    book = catalogue().vlms
+    if options.model not in book:
+        raise UserError(
+            f"nothing is known of {options.model!r} at {options.url}: name its family in the profile's vlm (family: "
+            "qwen2.5-vl, for example; docs/backbones.md lists them), or the folder of its checkpoint (path)."
+        )
+    return family(book[options.model].family)
