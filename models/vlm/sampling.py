@@ -49,7 +49,7 @@ def draw(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     itself, where it would swap tokens that are nearly as likely as each other.
     """
     cumulative = probabilities.cumsum(dim=-1)
-    total = cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
     found = torch.searchsorted(cumulative, uniform[:, None] * total, right=True)
     # A number that rounding brought to the total itself stands for the last token that has a probability.
     last = torch.searchsorted(cumulative, total, right=False)
