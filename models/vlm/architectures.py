@@ -114,6 +114,10 @@ def _model(row: RandomFamily, size: Size, tokenizer: Any, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = model(config).to(torch.float32).eval()
+        for weight in built.parameters():
+            # Gemma's connector: with zeros no picture would reach the language model.
+            if weight.ndim > 1 and not weight.any():
+                torch.nn.init.normal_(weight, std=INITIALIZER_RANGE)
     stops = [tokenizer.convert_tokens_to_ids(token) for token in row.stops]
     built.generation_config = transformers.GenerationConfig(**{**ends, "eos_token_id": stops})
     return built

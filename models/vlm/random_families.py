@@ -49,6 +49,7 @@ class RandomFamily:
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
+_PUBLISHED_TOWER = {"vision_tower.": "vision_tower.vision_model."}
 _TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 _CLIP = {**_TOWER, "image_size": 56, "patch_size": 14, "projection_dim": 32}
 _SQUARE = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
@@ -206,7 +207,7 @@ RANDOM_FAMILIES: dict[str, RandomFamily] = {
         },
         processor=("LlavaNextProcessor", _LLAVA_PROCESSOR),
         image_processor=("LlavaNextImageProcessor", {"image_grid_pinpoints": _PINPOINTS, **_SQUARE}),
-        renamed={"vision_tower.": "vision_tower.vision_model."},
+        renamed=_PUBLISHED_TOWER,
     ),
     "llava": RandomFamily(
         tokens=_LLAVA_TOKENS,
@@ -218,7 +219,7 @@ RANDOM_FAMILIES: dict[str, RandomFamily] = {
         config=lambda token: {"image_token_index": token("<image>"), **_LLAVA_CONFIG},
         processor=("LlavaProcessor", _LLAVA_PROCESSOR),
         image_processor=("LlavaImageProcessor", _SQUARE),
-        renamed={"vision_tower.": "vision_tower.vision_model."},
+        renamed=_PUBLISHED_TOWER,
     ),
     "qwen2.5-vl": RandomFamily(
         tokens=_QWEN_TOKENS,
@@ -305,6 +306,7 @@ RANDOM_FAMILIES: dict[str, RandomFamily] = {
         },
         processor=("Gemma3Processor", {"image_seq_length": 4}),
         image_processor=("Gemma3ImageProcessor", {"size": {"height": 56, "width": 56}}),
+        renamed=_PUBLISHED_TOWER,
     ),
     "mistral-small-3": RandomFamily(
         tokens={"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"},
