@@ -285,8 +285,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 def drawable(text: str) -> str:
     """The text with everything that the font has no glyph for replaced: by its plain form, or by a question mark."""
-    words = " ".join("".join(_SPELT.get(c, c if c.isprintable() or _surrogate(c) else " ") for c in text).split())
-    return "".join(c if _has_glyph(c) else _plain(c) for c in words)
+    visible = "".join(_SPELT.get(c, c if c.isprintable() or _surrogate(c) else " ") for c in text)
+    return " ".join("".join(c if _has_glyph(c) else _plain(c) for c in visible).split())
 
 
 def _plain(character: str) -> str:
