@@ -32,6 +32,10 @@ class Unreachable(Exception):
     """The server does not answer, or broke off: it may be gone, or hang, or be starting again."""
 
 
+class TimedOut(Unreachable):
+    """It took the request, and no answer came in time."""
+
+
 class ChatClient:
     """Asks a server. Use it in one event loop, where it was made; close it there.
 
@@ -102,6 +106,10 @@ class ChatClient:
                 ) from None
             raise UserError(f"the model {self.model} at {self.url} refuses the simplest request: {problem}") from None
 
+    async def reach(self) -> None:
+        """See whether the server knows the model. Raises Unreachable or UserError."""
+        await self._known()
+
     async def prefix_counts(self) -> tuple[int, int] | None:
         """(cached, all) tokens of the prompts since the server started; None where it does not tell (not a vLLM)."""
         import httpx2
@@ -150,7 +158,7 @@ class ChatClient:
                 return await client.chat.completions.create(**body)
             except openai.APITimeoutError:
                 # Not asked again here: a server that hangs would hold the request for hours.
-                raise Unreachable(f"{self.url} did not answer within {self._timeout:g} seconds") from None
+                raise TimedOut(f"{self.url} did not answer within {self._timeout:g} seconds") from None
             except openai.APIConnectionError as problem:
                 if last:
                     raise Unreachable(f"{self.url} cannot be reached ({_cause(problem)})") from None

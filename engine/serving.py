@@ -1,6 +1,7 @@
 """The life of a server of a vision-language model: start, watch, restart, sleep, stop, with nothing left behind."""
 
 import os
+import socket
 import threading
 import time
 from collections import deque
@@ -8,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from ..models.errors import UserError
 from .serving_command import ServerCommand
 from .serving_http import ServerHttp
-from .serving_log import engine_failed, explain, port_in_use, read_log, stage_of
+from .serving_log import PORT_IN_USE, engine_failed, explain, port_in_use, read_log, stage_of
 from .serving_process import GuardedProcess
 
 PORTS_TRIED = 5
@@ -222,27 +224,27 @@ class VllmServer:
     def _lives(self) -> str:
         """One after the other, until it is stopped (answer: "") or given up (why)."""
         deaths: deque[float] = deque()
-        taken = 0
+        tried = 1
         port = self._port or free_port()
         while True:
-            was_ready, wanted, reason = self._live(port)
+            end = self._live(port)
             if self._stopping:
                 return ""
-            if port_in_use(read_log(self._log)) and self._port is None and not was_ready and taken < PORTS_TRIED:
-                port, taken = free_port(), taken + 1
+            if end.port_taken and self._port is None and tried < PORTS_TRIED:
+                port, tried = free_port(), tried + 1
                 continue
-            if not was_ready and not deaths and not self.restarts:
-                return reason
-            if not wanted:
+            if not end.was_ready and not deaths and not self.restarts:
+                return end.reason
+            if not end.wanted:
                 deaths.append(time.monotonic())
             while deaths and deaths[0] < time.monotonic() - self._rules.window:
                 deaths.popleft()
             if len(deaths) > self._rules.restarts:
                 return (
                     f"the server of {self.command.model} was given up after {self._rules.restarts} restarts within "
-                    f"{self._rules.window / 60:.3g} minutes; the last end: {reason}"
+                    f"{self._rules.window / 60:.3g} minutes; the last end: {end.reason}"
                 )
-            if not self._pause(len(deaths), reason):
+            if not self._pause(len(deaths), end.reason):
                 return ""
             self.restarts += 1
 
@@ -262,14 +264,16 @@ class VllmServer:
                     return True
         return False
 
-    def _live(self, port: int) -> tuple[bool, bool, str]:
-        """From a start to its end: whether it became ready, whether the end was wanted, and why it ended."""
+    def _live(self, port: int) -> "_End":
+        """From a start to its end."""
         self._began = time.monotonic()
         self._command = command = self._make(port)
+        if not is_free(command.url):
+            return _End(f"the server of {command.model} ended: {PORT_IN_USE}", port_taken=True)
         try:
             process = GuardedProcess(command.argv, command.env, self._log)
         except OSError as problem:
-            return False, False, f"the server cannot be started: {problem}."
+            return _End(f"the server cannot be started: {problem}.")
         process.wait(TICK_S)
         ready = False
         with self._condition:
@@ -290,7 +294,8 @@ class VllmServer:
                     self._set("restarting")
                 self.pid = None
                 self._condition.notify_all()
-        return ready, wanted, reason or self._why(process, command)
+        said = read_log(self._log)
+        return _End(reason or self._why(process, command), ready, wanted, port_in_use(said) and not ready)
 
     def _until_ready(self, process: GuardedProcess, command: ServerCommand) -> str:
         """Wait for it. The answer: why it is not ready; "": it is."""
@@ -378,10 +383,31 @@ class VllmServer:
         self._progress(Progress(state, text, time.monotonic() - self._began))
 
 
+@dataclass(frozen=True)
+class _End:
+    """How one life of the server ended. wanted: we ended it."""
+
+    reason: str
+    was_ready: bool = False
+    wanted: bool = False
+    port_taken: bool = False
+
+
 def free_port() -> int:
     """A TCP port that nobody listens on now. Another process may take it before it is used."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(url: str) -> bool:
+    """Whether nobody listens at the address yet: a server that is there could be taken for ours."""
+    place = urlsplit(url)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError:
+        return False
+    return True

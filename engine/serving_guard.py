@@ -122,7 +122,8 @@ class Guard:
             data = os.read(self._reading, 1 << 16)
         except BlockingIOError:
             return True
-        self._log.write(data)
+        if data:
+            self._log.write(data)
         return bool(data)
 
     def _reap(self) -> None:

@@ -8,6 +8,8 @@ READ_BYTES = 512 * 1024
 LINE = 300
 """Characters of a log's line that a message quotes at most."""
 
+PORT_IN_USE = "the port is in use: choose another under vlm: port, or leave it out for a free one."
+
 _STAGES: tuple[tuple[str, str], ...] = (
     (r"Application startup complete", "ready"),
     (r"Capturing CUDA graphs?.*?(\d+%)?", "recording CUDA graphs"),
@@ -55,7 +57,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Address already in use",
-        "the port is in use: choose another under vlm: port, or leave it out for a free one.",
+        PORT_IN_USE,
     ),
     (
         r"User-specified max_model_len \((\d+)\) is greater than the derived max_model_len \(max_position_embeddings="
