@@ -34,8 +34,8 @@ _RATIO = re.compile(
     r"\b(?:ratios?|share|fraction|proportion|rate|correlations?|probability|confidence|factor|r)\b", re.I
 )
 _BOUND = re.compile(
-    r"\b(?:above|below|over|under|exceed\w*|at least|at most|more than|less than|greater than|between|threshold|up to)\b"
-    r"|[<>≥≤]",
+    r"\b(?:above|below|over|under|exceed\w*|at least|at most|more than|less than|greater than|between|threshold|"
+    r"up to)\b|[<>≥≤]",
     re.I,
 )
 

@@ -312,7 +312,7 @@ def _repeated(code: Code, evidence: Evidence) -> Finding | None:
                 REPEATED,
                 f"This is experiment {record.turn} again, whose results you have. Change what is tested: other "
                 "subjects, other surroundings, an edit of one factor, or images that your best hypothesis predicts to "
-                "fail; or conclude, if the results support one explanation. For more images of a prompt, repeat the prompt "
+                "fail; or conclude, if the results support one explanation. For more images of a prompt, repeat it "
                 "within one experiment.",
             )
     return None
