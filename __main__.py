@@ -43,6 +43,14 @@ Seed = Annotated[int, typer.Option(help="Seed of everything that is random.")]
 SandboxMode = Annotated[str, typer.Option("--sandbox", help="bubblewrap, or none: run model-written code UNPROTECTED.")]
 
 
+Model = Annotated[
+    str | None, typer.Option("--vlm", help="Vision-language model: a name of the catalogue, or a checkpoint's folder.")
+]
+Url = Annotated[str | None, typer.Option(help="OpenAI-compatible server that has it, as http://host:8000/v1.")]
+Adapter = Annotated[str | None, typer.Option(help="LoRA adapter that answers, of those that the profile names.")]
+Context = Annotated[int | None, typer.Option(help="Tokens that the model may read (default: the profile's).", min=512)]
+
+
 @app.callback()
 def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
     """Options of all commands."""
@@ -80,7 +88,17 @@ def describe(
     out: Out,
     profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
     target: Annotated[str | None, typer.Option(help="Network to interpret (default: the profile's).")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Who experiments (default: the profile's).")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Who experiments: scripted, served or in-process (default: the profile's).")
+    ] = None,
+    vlm: Model = None,
+    url: Url = None,
+    adapter: Adapter = None,
+    context: Context = None,
+    describer: Annotated[
+        str | None, typer.Option(help="Who describes pictures: pixels (offline world) or vlm (default: the profile's).")
+    ] = None,
+    guards: Annotated[str, typer.Option(help="Guards over replies: all, none, or names with commas.")] = "all",
     index: Annotated[
         Path | None,
         typer.Option(help="Exemplar index to use (maia index build) (default: one of the world's dataset)."),
@@ -100,23 +118,26 @@ def describe(
     ] = None,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
+    from .agent.guards import guards_named
     from .agent.run import open_target
     from .engine.profile import load_profile
+    from .engine.vlm import with_model
     from .models.targets import parse_units
     from .models.testbed.world import World
 
-    chosen = load_profile(profile)
     chosen = replace(
-        chosen,
+        chosen := with_model(load_profile(profile), vlm, url, adapter, context),
         target=target or chosen.target,
         backbone=backbone or chosen.backbone,
         index=str(index) if index else chosen.index,
         weights=weights or chosen.weights,
         device=device or chosen.device,
         memory=memory or chosen.memory,
+        describer=describer or chosen.describer,
     )
+    watching = guards_named(guards)
     named = parse_units(units, open_target(chosen.target, World(), chosen))
-    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls)
+    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching)
 
 
 def _run(
@@ -129,8 +150,10 @@ def _run(
     sandbox: str,
     score: bool = True,
     record_calls: Path | None = None,
+    guards: tuple[str, ...] | None = None,
 ) -> None:
     from .agent.experiment import Settings
+    from .agent.guards import GUARDS
     from .agent.progress import TerminalProgress
     from .agent.report import build_report, summary_table
     from .agent.run import describe as describe_units
@@ -143,14 +166,18 @@ def _run(
     if box.banner:
         errors.print(box.banner, style="bold red")
     _announce(profile, out)
-    settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox)
+    watching = GUARDS if guards is None else guards
+    settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox, guards=watching)
     with locked(out):  # until the report is written: scores.json has one writer as well
         with TerminalProgress(console, len(units)) as bars:
             run = describe_units(
                 units, out, profile=profile, jobs=jobs, settings=settings, progress=bars, record_calls=record_calls
             )
-            if score:
-                score_run(run, bars.scoring)
+            try:
+                if score:
+                    score_run(run, bars.scoring)
+            finally:
+                run.close()
         report = build_report(out)
     console.print(summary_table(out))
     if profile.world == "testbed":
@@ -161,6 +188,7 @@ def _run(
 
 
 def _announce(profile: "Profile", out: Path) -> None:
+    from .engine.profile import VLM_BACKBONES
     from .models.testbed.packs import available
 
     packs = ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in available().items())
@@ -169,8 +197,8 @@ def _announce(profile: "Profile", out: Path) -> None:
     if profile.text2image and profile.edit:
         draws, edits = profile.text2image["model"], profile.edit["model"]
         console.print(f"Pictures: {draws}; edits: {edits}; described by the offline world's describer.", soft_wrap=True)
-    if profile.vlm:
-        console.print(f"The profile's {profile.vlm['model']} is not used: no backbone serves it yet.", soft_wrap=True)
+    if profile.vlm and profile.backbone not in VLM_BACKBONES:
+        console.print(f"The profile's {profile.vlm['model']} is not used: --backbone served uses it.", soft_wrap=True)
 
 
 @app.command()

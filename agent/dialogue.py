@@ -56,7 +56,7 @@ SHORT_TEXT = 300
 
 
 def short_log(entry: LogEntry) -> str:
-    """A line or two instead of an entry: how many pictures, the highest and the lowest activation, how the text began."""
+    """A line or two in an entry's place: how many pictures, highest and lowest activation, how the text began."""
     lines = []
     if entry.activations:
         ranked = sorted(range(len(entry.activations)), key=lambda i: -entry.activations[i])

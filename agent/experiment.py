@@ -8,12 +8,15 @@ from typing import Any
 
 from ..models.errors import ExperimentError, UserError
 from ..models.targets import Unit
+from ..prompts.grammars import reply_grammar
 from ..prompts.system import SYSTEM_PROMPT
 from ..prompts.tasks import LAST_TURN, TASKS
-from .api import api_methods, api_text
+from .api import api_methods, api_text, methods_of
 from .backbones.base import Backbone
+from .code_check import check_code
 from .dialogue import messages
-from .replies import parse_reply
+from .guards import GUARDS, Verdict, on_conclusion, on_experiment, refused_conclusion
+from .replies import ParsedReply, parse_reply
 from .sandbox.supervisor import Limits, Sandbox
 from .seeds import derive_seed
 from .services import Services, running
@@ -24,6 +27,8 @@ from .transcript import (
     Experiment,
     Failure,
     Notice,
+    Record,
+    Remark,
     Reply,
     Start,
     Transcript,
@@ -38,12 +43,15 @@ FINAL_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What the outcome of a run depends on, beside target, unit and backbone."""
+    """What the outcome of a run depends on, beside target, unit and backbone. guards: names of those that watch over
+    replies. check_code: look for faults before code runs."""
 
     task: str = "neuron-description"
     turns: int = TURNS
     seed: int = 0
     removed_tools: tuple[str, ...] = ()
+    guards: tuple[str, ...] = GUARDS
+    check_code: bool = True
     sandbox: str = "bubblewrap"
     limits: Limits = field(default_factory=Limits)
 
@@ -63,10 +71,11 @@ class UnitRun:
         self._progress = progress
         methods = api_methods(settings.removed_tools)
         self._methods = {f"{name}.{method}" for name, entries in methods.items() for method in entries}
+        self._signatures = methods_of(settings.removed_tools)
         self._sandbox = Sandbox(mode=settings.sandbox, limits=settings.limits, api=methods)
 
-    def _append(self, record: Any) -> None:
-        self.transcript.append(record)
+    def _append(self, *records: Record) -> None:
+        self.transcript.append(*records)
         self._progress(self.unit, self.transcript)
 
     async def run(self) -> Transcript:
@@ -107,6 +116,8 @@ class UnitRun:
             task_prompt=TASKS[settings.task],
             settings={
                 "removed_tools": list(settings.removed_tools),
+                "guards": list(settings.guards),
+                "check_code": settings.check_code,
                 "target_fingerprint": self.services.target.fingerprint,
             },
         )
@@ -116,35 +127,72 @@ class UnitRun:
 
     async def _ask(self) -> None:
         """Get the next reply; once the turns are used up, ask for the final answer first."""
-        replies = sum(1 for _ in self.transcript.of(Reply))
-        if replies >= self.settings.turns + FINAL_ATTEMPTS:
-            self._append(Failure(replies, "no final answer was given when it was asked for"))
+        replies, spent = sum(1 for _ in self.transcript.of(Reply)), turns_spent(self.transcript.records)
+        if spent >= self.settings.turns + FINAL_ATTEMPTS:
+            self._append(self._without_answer(replies))
             return
-        last = self.transcript.records[-1]
-        if replies >= self.settings.turns and not (isinstance(last, Notice) and last.kind == "last-turn"):
-            self._append(Notice(replies, "last-turn", LAST_TURN))
+        final, last = spent >= self.settings.turns, self.transcript.records[-1]
+        if final and not (isinstance(last, Notice) and last.kind == LAST):
+            self._append(Notice(replies, LAST, LAST_TURN))
         dialogue = messages(self.transcript.records, self.services.images)
-        text = await self.backbone.reply(dialogue, derive_seed(f"{self._stream(replies + 1)}/reply"))
+        seed = derive_seed(f"{self._stream(replies + 1)}/reply")
+        text = await self.backbone.reply(dialogue, seed, reply_grammar(self.settings.task, final))
         self._append(Reply(replies + 1, text))
 
     async def _act(self, reply: Reply) -> None:
         """Turn a reply into an experiment, a conclusion, or a notice that says what to mend."""
-        forced = reply.turn > self.settings.turns
+        records = self.transcript.records
+        forced = turns_spent(records) > self.settings.turns
         try:
             parsed = parse_reply(reply.text)
         except ExperimentError as error:
             self._append(Notice(reply.turn, "unreadable-reply", str(error)))
             return
-        if parsed.code is None:
-            self._append(Conclusion(reply.turn, parsed.description, parsed.labels, forced))
-        elif forced:
+        if parsed.code is not None and forced:
             self._append(
                 Notice(reply.turn, "code-after-last-turn", "There are no experiments left; your code was not run.")
             )
+            return
+        wrong = self._wrong(parsed.code) if parsed.code is not None else None
+        if wrong is not None:
+            self._append(self._to_mend(reply.turn, parsed.code or "", wrong))
+            return
+        verdict = self._judged(parsed)
+        if verdict.refusals:
+            self._append(*verdict.notices(reply.turn))
+        elif parsed.code is None:
+            self._append(Conclusion(reply.turn, parsed.description, parsed.labels, forced, verdict.recorded))
         else:
-            self._append(await self._experiment(reply.turn, parsed.code))
+            self._append(await self._experiment(reply.turn, parsed.code, verdict.recorded))
 
-    async def _experiment(self, turn: int, code: str) -> Experiment:
+    def _judged(self, parsed: ParsedReply) -> Verdict:
+        records, settings = self.transcript.records, self.settings
+        if parsed.code is not None:
+            return on_experiment(records, parsed, settings.guards)
+        left = settings.turns - turns_spent(records)
+        return on_conclusion(
+            records, parsed, settings.guards, experiments_left=max(0, left), answers_left=left + FINAL_ATTEMPTS
+        )
+
+    def _without_answer(self, turn: int) -> Record:
+        """The end of a unit that gave no answer when it was asked: an answer that guards had refused serves."""
+        refused = refused_conclusion(self.transcript.records)
+        if refused is None:
+            return Failure(turn, "no final answer was given when it was asked for")
+        given, parsed = refused
+        return Conclusion(given, parsed.description, parsed.labels, True, [Remark(REFUSED_ANSWER, _REFUSED_TEXT)])
+
+    def _wrong(self, code: str) -> str | None:
+        return check_code(code, self._signatures, self.settings.sandbox != "none") if self.settings.check_code else None
+
+    def _to_mend(self, turn: int, code: str, wrong: str) -> Record:
+        """The first time, the reply may be written again without a turn being spent; then it was an experiment that
+        failed."""
+        if _repairing(self.transcript.records):
+            return Experiment(turn, code, "error", wrong)
+        return Notice(turn, CHECK, f"Your code was not run:\n{wrong}\nMend it now; this reply does not count.")
+
+    async def _experiment(self, turn: int, code: str, remarks: list[Remark]) -> Experiment:
         thresholds = [record.activation_threshold for record in self.transcript.of(Experiment)]
         system = System(self.services, self.unit)
         tools = Tools(self.services, self.unit, self._stream(turn), thresholds[-1] if thresholds else None)
@@ -162,7 +210,30 @@ class UnitRun:
             return await pending
 
         outcome = await self._sandbox.run(code, handle)
-        return Experiment(turn, code, outcome.outcome, outcome.error, outcome.stdout, tools.logged, tools.threshold)
+        return Experiment(
+            turn, code, outcome.outcome, outcome.error, outcome.stdout, tools.logged, tools.threshold, remarks
+        )
+
+
+CHECK, LAST = "code-check", "last-turn"
+"""Kinds of notices."""
+REFUSED_ANSWER = "refused-answer"
+"""Kind of the remark on a conclusion that guards had refused, and that was taken since no other came."""
+_REFUSED_TEXT = "Guards had refused this answer; no better one was given when it was asked for."
+
+
+def turns_spent(records: Sequence[Record]) -> int:
+    """Replies so far, but for those whose code was found wrong before it ran."""
+    return sum(isinstance(record, Reply) - _is_check(record) for record in records)
+
+
+def _is_check(record: Record) -> bool:
+    return isinstance(record, Notice) and record.kind == CHECK
+
+
+def _repairing(records: Sequence[Record]) -> bool:
+    """Whether the last reply was asked for to mend the code of the one before."""
+    return len(records) > 1 and isinstance(records[-1], Reply) and _is_check(records[-2])
 
 
 def _difference(old: Any, new: Any) -> str:

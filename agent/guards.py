@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from ..models.errors import ExperimentError
+from ..models.errors import ExperimentError, UserError
 from .guard_code import Code, read_code
 from .guard_evidence import Evidence, example_prompts, gather, words_of
 from .guard_numbers import invented_images, invented_numbers
@@ -77,6 +77,17 @@ class Verdict:
             for kind, findings in ((_KIND, self.remarks), (_PASSED, self.let_pass))
             for finding in findings
         ]
+
+
+def guards_named(text: str) -> tuple[str, ...]:
+    """The guards that "all", "none" or names with commas stand for, in their usual order. Raises UserError."""
+    if text in ("all", "none"):
+        return GUARDS if text == "all" else ()
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in GUARDS:
+            raise UserError(f"there is no guard {name!r}: choose from all, none, {', '.join(GUARDS)}.")
+    return tuple(guard for guard in GUARDS if guard in names)
 
 
 def on_experiment(

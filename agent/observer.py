@@ -13,8 +13,8 @@ from ..models.errors import ExperimentError
 from ..models.pictures import pixel_hash
 from ..models.vlm.chat import ChatImage, ChatMessage, ChatReply, ChatRequest, ContextOverflow, RequestFailed, Sampling
 from ..prompts.observer import DESCRIBE, OBSERVER, SUMMARIZE
-from .sheets import chat_image
 from .seeds import derive_seed
+from .sheets import chat_image
 
 _GAP = 4
 """Pixels between pictures on a sheet."""

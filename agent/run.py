@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ from ..engine.profile import GENERATORS, Profile, cache_directory, load_profile
 from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
+from ..engine.vlm import Vlm
+from ..engine.vlm_runner import close_model, model_counts
 from ..models.errors import UserError
 from ..models.files import write_whole
 from ..models.targets import Target, Unit, parse_units
-from .backbones.registry import load_backbone
+from .backbones.base import Backbone
+from .backbones.registry import backbone_name, load_backbone, model_of
+from .backbones.vlm import VlmBackbone
 from .experiment import Progress, Settings, run_units
+from .observer import Observer
 from .services import Models, Services, scheduler_of
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
@@ -41,6 +46,9 @@ class RunProgress:
 
     def unit(self, unit: Unit, transcript: Transcript) -> None:
         """A unit's transcript got a record."""
+
+    def server(self, what: str) -> None:
+        """A vision-language model is being started: what it is at."""
 
     def machine(self, scheduler: Scheduler) -> None:
         """Called every second while units run: what waits, what is loaded, how large batches are."""
@@ -65,13 +73,23 @@ class Run:
             if isinstance(transcript.end, Conclusion)
         }
 
+    def close(self) -> None:
+        """Stop the server that this run has started, if it has. (It does not outlive this process in any case.)"""
+        close_model(scheduler_of(self.services))
+
 
 def open_services(
-    targets: Sequence[str], layers: dict[str, list[str]], profile: Profile, out: Path, progress: RunProgress
+    targets: Sequence[str],
+    layers: dict[str, list[str]],
+    profile: Profile,
+    out: Path,
+    progress: RunProgress,
+    vlm: Vlm | None = None,
 ) -> dict[str, Services]:
     """Load each target with its exemplar index (built on first use, kept in the cache), and one scheduler for all.
 
-    An index that has to be built is built before the scheduler starts, with nothing else on the device.
+    vlm: the profile's vision-language model, if a backbone uses it. An index that has to be built is built before the
+    scheduler starts, with nothing else on the device.
     """
     from ..models.testbed.describer import Describer
     from ..models.testbed.world import World
@@ -80,9 +98,29 @@ def open_services(
     images = ImageStore(out / "images")
     opened = {name: open_target(name, world, profile) for name in targets}
     indexes = {name: open_index(target, layers[name], profile, progress) for name, target in opened.items()}
-    scheduler = assemble(opened, world, Describer(), profile.jobs, profile)
+    scheduler = assemble(opened, world, Describer(), profile.jobs, profile, vlm, progress.server)
     models = Models() if profile.world == "testbed" else Models(TEXT_TO_IMAGE, EDIT)
-    return {name: Services(target, indexes[name], scheduler, images, models) for name, target in opened.items()}
+    observer = observer_of(profile, vlm, scheduler)
+    return {
+        name: Services(target, indexes[name], scheduler, images, models, observer) for name, target in opened.items()
+    }
+
+
+def observer_of(profile: Profile, vlm: Vlm | None, scheduler: Scheduler) -> Observer | None:
+    """The vision-language model as describer, where the profile wants that; None: the offline world's describer."""
+    wanted = profile.describer or ("vlm" if vlm is not None and profile.world != "testbed" else "pixels")
+    if wanted == "pixels":
+        return None
+    if vlm is None:
+        raise UserError(
+            f"the describer vlm needs a vision-language model, and the backbone {profile.backbone} is none: choose "
+            "another --backbone, or describer: pixels."
+        )
+    if vlm.images_per_turn == 0:
+        raise UserError(
+            f"{vlm.title} is shown no pictures (images: 0), so that it cannot describe any: describer: pixels."
+        )
+    return Observer(vlm, scheduler)
 
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
@@ -146,28 +184,33 @@ def describe(
     for what a person has to mend: unknown names, another run's directory, no sandbox.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
-    chosen = replace(chosen, jobs=jobs or chosen.jobs)
+    chosen = replace(chosen, jobs=jobs or chosen.jobs, backbone=backbone or chosen.backbone)
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)
     named = _units(units, target or chosen.target, chosen)
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
-    experimenter = load_backbone(backbone or chosen.backbone)
-    facts = facts_of(named, experimenter.name, chosen, settings)
+    vlm = model_of(chosen)
+    facts = facts_of(named, backbone_name(chosen, vlm), chosen, settings, vlm)
     with locked(path):
         joined(path, facts)  # refused before an index is built for it
-        services = open_services(names, layers, chosen, path, progress)
-        for unit in named:
-            services[unit.target].target.check(unit)
-        write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
-        watch: Progress = progress.unit
-        work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
-        metrics = scheduler_of(services).metrics
-        metrics.record_to(record_calls)
-        transcripts = asyncio.run(_watched(work, services, progress))
-        metrics.record_to(None)
-        write_metrics(path, services)
+        services = open_services(names, layers, chosen, path, progress, vlm)
+        try:
+            for unit in named:
+                services[unit.target].target.check(unit)
+            write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
+            experimenter = load_backbone(chosen, vlm, scheduler_of(services))
+            watch: Progress = progress.unit
+            work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
+            metrics = scheduler_of(services).metrics
+            metrics.record_to(record_calls)
+            transcripts = asyncio.run(_watched(work, services, progress))
+            metrics.record_to(None)
+            write_metrics(path, services, experimenter)
+        except BaseException:
+            close_model(scheduler_of(services))
+            raise
     return Run(path, named, services, transcripts, settings.seed)
 
 
@@ -186,10 +229,12 @@ async def _watched(
         watcher.cancel()
 
 
-def write_metrics(path: Path, services: Mapping[str, Services]) -> None:
-    """What the scheduler counted since it was made, into the run's metrics.json; a call that asked nothing of any
-    model leaves the file of an earlier one."""
+def write_metrics(path: Path, services: Mapping[str, Services], backbone: Backbone | None = None) -> None:
+    """What the scheduler counted since it was made, and a vision-language model as backbone, into the run's
+    metrics.json; a call that asked nothing of any model leaves the file of an earlier one."""
     report = scheduler_of(services).metrics.report()
+    if isinstance(backbone, VlmBackbone):
+        report["backbone"] = {**asdict(backbone.counts), **model_counts(scheduler_of(services))}
     if any(model["items"] for model in report["models"].values()):
         write_whole(path / "metrics.json", (json.dumps(report, indent=1) + "\n").encode())
 
@@ -204,8 +249,10 @@ def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[U
     return list(units)
 
 
-def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings) -> dict[str, Any]:
-    """The content of run.json for a run of these units alone."""
+def facts_of(
+    units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings, vlm: Vlm | None = None
+) -> dict[str, Any]:
+    """The content of run.json for a run of these units alone. vlm: the model behind the backbone, if it has one."""
     from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint
     from ..models.testbed.packs import available
 
@@ -227,6 +274,8 @@ def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: S
         "units": [str(unit) for unit in units],
         "target": sorted({unit.target for unit in units}),
         "backbone": backbone,
+        **({"vlm": vlm.facts} if vlm is not None else {}),
+        **({"describer": profile.describer} if profile.describer is not None else {}),
         "world": profile.world,
         "dataset": dataset,
         **({"generators": generators} if generators else {}),
@@ -235,6 +284,8 @@ def facts_of(units: Sequence[Unit], backbone: str, profile: Profile, settings: S
         "seed": settings.seed,
         "turns": settings.turns,
         "removed_tools": list(settings.removed_tools),
+        "guards": list(settings.guards),
+        "check_code": settings.check_code,
         "sandbox": settings.sandbox,
         "versions": {name: _version(name) for name in VERSIONED},
     }

@@ -17,12 +17,14 @@ from ..engine.scheduler import Scheduler
 from ..models.errors import ExperimentError
 from ..models.targets import Response, Target, Unit
 from ..models.threads import one_thread
+from .observer import Observer
 from .transcript import ImageStore
 
 
 @dataclass(frozen=True)
 class Models:
-    """Which of the scheduler's models makes pictures, edits them, draws the dataset's, and describes."""
+    """Which of the scheduler's models makes pictures, edits them, draws the dataset's, and describes (where no observer
+    does)."""
 
     text2image: str = WORLD
     edit: str = WORLD
@@ -32,13 +34,15 @@ class Models:
 
 @dataclass
 class Services:
-    """What the units of one target share. The target answers through the scheduler only, under its name."""
+    """What the units of one target share. The target answers through the scheduler only, under its name. observer: who
+    describes pictures in the place of `models.describe`."""
 
     target: Target
     index: ExemplarIndex
     scheduler: Scheduler
     images: ImageStore
     models: Models = field(default_factory=Models)
+    observer: Observer | None = None
 
     async def text2image(
         self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
@@ -72,10 +76,14 @@ class Services:
 
     async def describe(self, images: Sequence[Image.Image]) -> list[str]:
         """A line about the highlighted region of each."""
+        if self.observer is not None:
+            return await self.observer.describe(images)
         return await self._ask(self.models.describe, [Describe(image) for image in images], "Image {}")
 
     async def summarize(self, images: Sequence[Image.Image]) -> str:
         """What the highlighted regions have in common."""
+        if self.observer is not None:
+            return await self.observer.summarize(images)
         (text,) = await self._ask(self.models.describe, [Summarize(images)], "The summary")
         return str(text)
 

@@ -1,7 +1,7 @@
 """From a profile to a run's scheduler: its models with their sizes, the devices there are, the plan, the runners."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -11,7 +11,7 @@ from ..models.generators import EditGenerator, TextToImageGenerator, load_editor
 from ..models.targets import Target
 from .allocator import limit_allocators
 from .placement import place
-from .plan import Component, Device, Duration, ModelFacts
+from .plan import Component, Device, Duration, ModelFacts, Plan
 from .profile import GENERATORS, Profile, generator_options
 from .residency import WeightStore
 from .runners.base import Runner
@@ -22,6 +22,9 @@ from .runners.world import WORLD, DrawingWorld, WorldRunner
 from .scheduler import Scheduler
 from .sizing import CPU, devices_of, host_bytes, sized_models
 from .targets import GPU_BATCH, NetworkTarget
+from .vlm import Vlm
+from .vlm_runner import vlm_runner
+from .vlm_sizing import ELSEWHERE, IN_PROCESS, elsewhere
 
 DRAWING = "drawing"
 """The device that the offline world draws on: processor time beside that of networks, and no memory worth counting."""
@@ -46,27 +49,38 @@ def assemble(
     describer: ImageDescriber,
     jobs: int,
     profile: Profile | None = None,
+    vlm: Vlm | None = None,
+    say: Callable[[str], None] = lambda what: None,
 ) -> Scheduler:
-    """The scheduler of a run, for `jobs` agents: the offline world, its describer, the targets (by name), and the
-    profile's generators, if it names any. Takes over the weights of targets and generators.
+    """The scheduler of a run, for `jobs` agents: the offline world, its describer, the targets (by name), the profile's
+    generators, if it names any, and the vision-language model, if one is given. Takes over the weights of targets and
+    generators.
 
-    profile: says what memory may be used; None: all of the host's. Raises UserError for what cannot be loaded, and
-    DoesNotFit.
+    profile: says what memory may be used; None: all of the host's. say: is told how the start of a server goes.
+    Raises UserError for what cannot be loaded, and DoesNotFit.
     """
     store = WeightStore()
-    own = None if profile is None else _of_this_machine(profile)
+    own = None if profile is None else _of_this_machine(profile, vlm)
     devices = [Device(CPU, host_bytes(), HOST_LINK)] if own is None else devices_of(own)
     computing = tuple(device.name for device in devices)
     if CPU not in computing:
         devices.append(Device(CPU, host_bytes(), HOST_LINK))
-    pipelines = own is not None and any(getattr(own, task) is not None for task in GENERATORS)
+    pipelines = own is not None and (
+        own.backbone == IN_PROCESS or any(getattr(own, task) is not None for task in GENERATORS)
+    )
     devices = [replace(device, slots=_slots(pipelines)) if device.name == CPU else device for device in devices]
     runners: list[Runner] = [WorldRunner(world, WORLD_FACTS), DescriberRunner(describer, DESCRIBER_FACTS, store)]
     runners += [TargetRunner(target, _target_facts(target, computing, own), store) for target in targets.values()]
+    planned: Callable[[Plan], None] = lambda plan: None  # noqa: E731
     if own is not None:
         runners += _generators(own, computing, store)
+        if vlm is not None:
+            runner, planned = vlm_runner(vlm, own, store, computing, say)
+            runners.append(runner)
+            devices += [elsewhere()] if runner.facts.devices == (ELSEWHERE,) else []
     devices.append(Device(DRAWING, 0, HOST_LINK))
     plan = place([runner.facts for runner in runners], devices, jobs)
+    planned(plan)
     limit_allocators(plan)
     for runner in runners:
         if isinstance(runner, GeneratorRunner):
@@ -74,16 +88,16 @@ def assemble(
     return Scheduler(plan, {runner.facts.name: runner for runner in runners})
 
 
-def _of_this_machine(profile: Profile) -> Profile:
-    """The profile as a run uses it: on the CPU where there is no GPU, whatever one may plan for; and with no server,
-    since no backbone of this version is served."""
+def _of_this_machine(profile: Profile, vlm: Vlm | None) -> Profile:
+    """The profile as a run uses it: on the CPU where there is no GPU, whatever one may plan for; and without a
+    vision-language model that nothing asks."""
     device = profile.device or (None if torch.cuda.is_available() else CPU)
-    return replace(profile, device=device, vlm=None)
+    return replace(profile, device=device, vlm=profile.vlm if vlm is not None else None)
 
 
 def _slots(pipelines: bool) -> int:
     """Batches at a time on the CPU. Networks answer on one thread, so that their bits are always the same: as many of
-    them work as there are cores. A pipeline takes all cores for itself."""
+    them work as there are cores. A pipeline, or a vision-language model in this process, takes all cores for itself."""
     return 1 if pipelines else len(os.sched_getaffinity(0))
 
 

@@ -16,11 +16,14 @@ from .vlm_options import VlmOptions
 SPARE = 64
 """Tokens of a context that are left free, for what a chat template adds."""
 
+_TELLING = ("model", "adapter", "dtype", "quantization", "context", "structured", "temperature", "top_p", "max_tokens")
+"""Options that replies depend on, beside the family and the pictures a message may hold."""
+
 
 @dataclass(frozen=True)
 class Vlm:
-    """checkpoint: None where the model runs elsewhere and its files are not here. exact: whether tokens are counted with
-    the model's own tokenizer, or estimated."""
+    """checkpoint: None where the model runs elsewhere and its files are not here. exact: tokens are counted with the
+    model's own tokenizer, not estimated."""
 
     options: VlmOptions
     family: Family
@@ -97,8 +100,8 @@ def resolve_vlm(profile: Profile) -> Vlm:
     options = vlm_options(profile)
     if options is None:
         raise UserError(
-            f"the backbone {profile.backbone} needs a vision-language model: name one with --vlm (a folder, or a name of "
-            "the catalogue), or in the profile under vlm."
+            f"the backbone {profile.backbone} needs a vision-language model: name one with --vlm (a folder, or a name "
+            "of the catalogue), or in the profile under vlm."
         )
     if options.url is not None and options.path is None:
         return Vlm(options, chosen := _family_elsewhere(options), None, estimate(chosen), False)

@@ -35,7 +35,8 @@ class VlmOptions:
     key-value cache. quantization: "4bit" or None. concurrent: requests in flight at most. context: tokens that one may
     take. sleep: the server gives its memory back while others need it. adapters: LoRA adapters, name -> folder;
     adapter: which one answers (None: the model itself). images: pictures a message may hold (None: the family's number,
-    0: none are sent). structured: replies are held to a grammar. temperature, top_p, max_tokens: see `Sampling`. timeout: seconds that a request may take.
+    0: none are sent). structured: replies are held to a grammar. temperature, top_p, max_tokens: see `Sampling`.
+    timeout: seconds that a request may take.
 
     Of a server: url: an OpenAI-compatible one that is there already ("http://host:port/v1"); None: one of our own.
     api_key_file: holds the key it wants (else $MAIA_API_KEY). host, port: where our own listens (port None: a free

@@ -95,7 +95,7 @@ class CannedBackbone:
         self.replies = list(replies)
         self.seen: list[Sequence[Message]] = []
 
-    async def reply(self, messages: Sequence[Message], seed: int) -> str:
+    async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
         self.seen.append(messages)
         await asyncio.sleep(0)
         return self.replies[sum(message.role == "assistant" for message in messages)]

@@ -25,8 +25,8 @@ class ScriptedBackbone:
 
     name = "scripted"
 
-    async def reply(self, messages: Sequence[Message], seed: int) -> str:
-        """The next experiment, or the conclusion."""
+    async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
+        """The next experiment, or the conclusion. grammar: not needed, its replies follow it."""
         evidence = read(messages)
         if "exemplars" not in evidence.steps:
             return write.experiment_reply(
