@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from .system import System
 from .tools import Tools
@@ -20,6 +20,19 @@ def api_methods(removed: Collection[str] = ()) -> dict[str, list[str]]:
         ]
         for name, cls in _OBJECTS.items()
     }
+
+
+def methods_of(removed: Collection[str] = ()) -> Mapping[str, Mapping[str, inspect.Signature]]:
+    """Signatures of the same methods, as an experiment calls them (without self)."""
+    return {
+        name: {method: _unbound(getattr(_OBJECTS[name], method)) for method in names}
+        for name, names in api_methods(removed).items()
+    }
+
+
+def _unbound(function: Callable[..., object]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def api_text(removed: Collection[str] = ()) -> str:
