@@ -8,7 +8,7 @@ from typing import Any
 
 from ...agent.guards import GUARDS, find_in_conclusion, find_in_experiment
 from ...agent.replies import parse_reply
-from ...agent.transcript import Conclusion, Experiment, Notice, Record, Reply, Start
+from ...agent.transcript import Conclusion, Experiment, Notice, Record, Reply
 from ...models.errors import ExperimentError
 from .testbed_study import wilson
 
@@ -19,6 +19,8 @@ UNREADABLE, CODE_CHECK, RUNTIME, AFTER_LAST, FORCED = FORMAT_MODES = (
     "code-after-last-turn",
     "forced-conclusion",
 )
+NEVER_RAN = "Your code was not run"
+"""How the error of an experiment begins whose code a check stopped."""
 MODES: tuple[str, ...] = (*GUARDS, *FORMAT_MODES)
 
 
@@ -50,7 +52,11 @@ def failures_of(records: Sequence[Record], found: bool | None = None) -> UnitFai
     found wrong before it ran, code that raised an error or ran into a limit, code after the last turn, and a conclusion
     that was only given when it was asked for.
     """
-    acted = {record.turn for record in records if isinstance(record, Experiment | Conclusion)}
+    acted = {
+        record.turn
+        for record in records
+        if isinstance(record, Conclusion) or (isinstance(record, Experiment) and not record.error.startswith(NEVER_RAN))
+    }
     unit = UnitFailures(
         replies=sum(isinstance(record, Reply) for record in records),
         finished=any(isinstance(record, Conclusion) for record in records),
@@ -63,7 +69,9 @@ def failures_of(records: Sequence[Record], found: bool | None = None) -> UnitFai
         elif isinstance(record, Notice) and record.kind in FORMAT_MODES:
             unit.failures.append(Failing(record.turn, record.kind, False))
         elif isinstance(record, Experiment) and record.outcome != "ok":
-            unit.failures.append(Failing(record.turn, RUNTIME, True))
+            # Code that was found wrong twice in a row counts as an experiment, though it never ran.
+            ran = not record.error.startswith(NEVER_RAN)
+            unit.failures.append(Failing(record.turn, RUNTIME if ran else CODE_CHECK, ran))
         elif isinstance(record, Conclusion) and record.forced:
             unit.failures.append(Failing(record.turn, FORCED, True))
     return unit
@@ -79,8 +87,7 @@ def _guarded(records: Sequence[Record]) -> list[str]:
         return []
     if parsed.code is None:
         return list(dict.fromkeys(finding.guard for finding in find_in_conclusion(records, parsed)))
-    start = records[0]
-    if isinstance(start, Start) and reply.turn > start.turns:
+    if any(isinstance(record, Notice) and record.kind == "last-turn" for record in records):
         return []  # code that nobody would have run
     return list(dict.fromkeys(finding.guard for finding in find_in_experiment(records, parsed)))
 

@@ -28,7 +28,7 @@ COMPLAINTS: dict[str, re.Pattern[str]] = {
         "picture-description": r"describes a picture|tells of a picture|is a sentence of",
         "unreadable-reply": r"neither a \[CODE\] section|nor a final \[LABEL\]|is empty|not closed",
         "several-blocks": r"several blocks of code",
-        "syntax-error": r"SyntaxError|invalid syntax|does not parse|expected ':'",
+        "syntax-error": r"SyntaxError|expected ':'",
         "unknown-method": r"has no attribute|There is no (?:system|tools)\b|(?:system|tools) has no ",
         "code-after-last-turn": r"no experiments left|Do not write code",
     }.items()

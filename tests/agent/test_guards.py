@@ -20,6 +20,7 @@ from maia.agent.guards import (
     find_in_conclusion,
     find_in_experiment,
     guard_counts,
+    guards_named,
     on_conclusion,
     on_experiment,
     refused_conclusion,
@@ -27,7 +28,7 @@ from maia.agent.guards import (
 from maia.agent.replies import ParsedReply, parse_reply
 from maia.agent.transcript import Conclusion, Experiment, LogEntry, Notice, Record, Remark, Reply
 from maia.benchmarks.quality.flawed import MODES, FlawedBackbone
-from maia.models.errors import ExperimentError
+from maia.models.errors import ExperimentError, UserError
 from simulated_units import play, start
 
 INVENTED, COPIED, THIN, REPEATED, PICTURE = GUARDS
@@ -395,6 +396,13 @@ def test_each_guard_can_be_switched_off(guard: str) -> None:
         assert [f.guard for f in some.refusals] == kept
         assert guard not in {f.guard for f in (*some.remarks, *some.let_pass)}
     assert verdict_on(SEEN, last, enabled=()) == verdict_on(SEEN, reply(NEW))
+
+
+def test_guards_by_name() -> None:
+    assert guards_named("all") == GUARDS and guards_named("none") == ()
+    assert set(guards_named(f"{THIN},{INVENTED}")) == {INVENTED, THIN}
+    with pytest.raises(UserError, match="thin-evidence"):
+        guards_named("thin")
 
 
 def test_after_two_refusals_a_guard_lets_pass_and_says_so() -> None:
