@@ -17,8 +17,9 @@ _REMEMBERED = 4096
 
 
 class TokenCounter(Protocol):
-    """message: tokens that each message costs beside its parts, what begins and ends a prompt included. exact: whether
-    texts and pictures are counted as the model does, or estimated (never below the truth for English and code)."""
+    """message: tokens that each message costs beside its parts, what begins and ends a prompt included, for dialogues
+    that begin with a system message where the template takes one. exact: whether texts and pictures are counted as the
+    model does, or estimated (not below the truth for English and code)."""
 
     message: int
     exact: bool
@@ -49,8 +50,8 @@ class _Counter:
 def counter_of(checkpoint: Checkpoint) -> TokenCounter:
     """Counts as the checkpoint's own tokenizer and processor do; needs neither torch nor transformers.
 
-    A dialogue's tokens are at most the sum over its messages of `message` and their parts; a few less where letters of
-    neighbouring parts become one token.
+    A dialogue's tokens are the sum over its messages of `message` and their parts, or a few less: messages count by
+    their mean, rounded up, and letters of neighbouring parts may become one token.
     """
     tokenizer = load_tokenizer(checkpoint.tokenizer, checkpoint.name)
 
@@ -72,9 +73,10 @@ def counter_of(checkpoint: Checkpoint) -> TokenCounter:
 
 def _around_picture(template: ChatTemplate, count: Callable[[str], int]) -> int:
     """Tokens that the template writes around a picture; its placeholder, one token, becomes the picture's."""
-    parts: list[tuple[str | ChatImage, ...]] = [(QUESTION,), (ChatImage(b"", 1, 1), QUESTION)]
-    without, with_picture = (count(template.render([ChatMessage("user", part)])) for part in parts)
-    return max(0, with_picture - without - 1)
+    picture = ChatImage(b"", 1, 1)
+    # Two and one, so that what follows a picture is the same in both.
+    two, one = (count(template.render([ChatMessage("user", (*[picture] * n, QUESTION))])) for n in (2, 1))
+    return two - one - 1
 
 
 def _message(template: ChatTemplate, count: Callable[[str], int], begin: int) -> int:
@@ -90,7 +92,8 @@ def _message(template: ChatTemplate, count: Callable[[str], int], begin: int) ->
         texts = [part for message in dialogue for part in message.parts if isinstance(part, str)]
         beside = begin + count(template.render(dialogue)) - sum(count(text) for text in texts)
         means.append(math.ceil(beside / len(dialogue)))
-    return max(1, *means)
+    # One more: where a text meets what the template writes, letters may be cut otherwise than alone.
+    return max(means) + 1
 
 
 _PIECE = re.compile(r"[A-Za-z]+|[^\S\n]+|[^\x00-\x7f]|.", re.DOTALL)
@@ -102,15 +105,17 @@ _MESSAGE = 16
 """Tokens: the longest frame of a message, of LLaVA-NeXT's system message."""
 _AROUND = 4
 """Tokens around a picture."""
+_SPECIAL = re.compile(r"<\w+>")
 
 
 def estimate(family: Family) -> TokenCounter:
     """For a model whose files are elsewhere: above the truth for English and code, by a third or so."""
     rule = RULES[family.image_rule]
     values = family.image_values
+    around = _AROUND + estimated_tokens(_SPECIAL.sub("1", values.get("around", "")))
     return _Counter(
         estimated_tokens,
-        lambda width, height: rule(width, height, values) + _AROUND + estimated_tokens(values.get("around", "")),
+        lambda width, height: rule(width, height, values) + around,
         _MESSAGE,
         exact=False,
     )
