@@ -21,15 +21,16 @@ from .chat_counts import ChatCounts
 class InProcessRunner:
     """Answers ChatRequest items with ChatReply, in batches.
 
-    Takes over the model's weights: they lie in the store. Weights in 4 bits are made on the device that uses them and
-    cannot be moved: `load` reads them from their files each time, `offload` drops them.
+    Takes over the model's weights: they lie in the store. Packed weights (4 bits) are made on the device that uses
+    them and cannot be moved: `load` reads them from their files each time, `offload` drops them.
     """
 
     def __init__(
         self, model: InProcessModel, facts: ModelFacts, store: WeightStore, devices: Mapping[str, str] | None = None
     ) -> None:
-        """facts: of kind "batch"; the components are the model's, but in 4 bits those given. devices: torch's device
-        for each of the plan's that the model may be on, as in {"gpu0": "cuda:0"}; None: the plan's names are torch's.
+        """facts: of kind "batch"; the components are the model's, of packed weights those given. devices: torch's
+        device for each of the plan's that the model may be on, as in {"gpu0": "cuda:0"}; None: the plan's names are
+        torch's.
         """
         self._model = model
         self._store = store
@@ -56,6 +57,7 @@ class InProcessRunner:
     def _load(self, place: str) -> None:
         with self._lock:
             try:
+                self._model.use(place)
                 if self._model.quantized:
                     self._model.read(place)
                 else:
@@ -69,7 +71,6 @@ class InProcessRunner:
                     f"{self.facts.name} cannot be loaded on {place} ({problem}): see whether the device works "
                     "(`nvidia-smi`), then start again."
                 ) from problem
-            self._model.device = torch.device(place)
 
     async def offload(self) -> None:
         """See Runner.offload."""

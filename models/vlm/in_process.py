@@ -11,7 +11,7 @@ from .chat import ChatReply, ChatRequest, ContextOverflow, RequestFailed
 from .checkpoint import Checkpoint
 from .collate import IDS, collate
 from .conversation import conversation
-from .loading import check_4bit, check_dtype, first_line, read_model, read_processor
+from .loading import DTYPES, check_4bit, check_dtype, first_line, read_model, read_processor
 from .sampling import Row, RowLimits, RowSampling
 from .structured import GrammarMask, Grammars
 
@@ -21,10 +21,10 @@ _Prompt = Mapping[str, torch.Tensor]
 class InProcessModel:
     """Answers batches of requests; the same request gives the same answer, whatever shares its batch, up to rounding.
 
-    device: where it computes. module: the model with its weights, for whoever moves them (`engine/residency.py`). In 4
-    bits its weights cannot be moved: module is None until `read` brings them to the device from their files, and again
-    after `drop`. The generation settings of the checkpoint (penalties, its own temperature) are not used, but for the
-    tokens that end an answer.
+    device: where it computes. module: the model with its weights, for whoever moves them (`engine/residency.py`).
+    quantized: its weights are packed (in 4 bits here, or as the checkpoint has them) and cannot be moved: module is
+    None until `read` brings them to the device from their files, and again after `drop`. The generation settings of the
+    checkpoint (penalties, its own temperature) are not used, but for the tokens that end an answer.
     """
 
     def __init__(
@@ -36,24 +36,25 @@ class InProcessModel:
         adapter: Path | None = None,
         context: int | None = None,
     ) -> None:
-        """dtype: "bf16", "fp16", "fp32". quantization: "4bit" or None. adapter: folder of a LoRA adapter. context:
-        tokens of prompt and answer at most; None: what the model reads.
+        """dtype: "bf16", "fp16", "fp32". quantization: "4bit", or None: as the checkpoint has it. device: where it will
+        compute; weights that can be moved are first read into the host's memory all the same. adapter: folder of a LoRA
+        adapter. context: tokens of prompt and answer at most; None: what the model reads.
 
         Raises UserError for what cannot be read, lacks a part, or cannot run on the device.
         """
         self.checkpoint, self.dtype, self.adapter = checkpoint, dtype, adapter
         self.context = min(context or checkpoint.context, checkpoint.context)
-        self.quantized = quantization is not None
-        self.device = torch.device(device)
+        self.quantized = quantization is not None or checkpoint.quantization is not None
+        self._quantize = quantization is not None and checkpoint.quantization is None
+        self.use(device)
         self.module: Any = None
         self._processor = read_processor(checkpoint.path)
         self._image_inputs = tuple(self._processor.image_processor.model_input_names)
         self._specials = _specials(self._processor)
         self._grammars: Grammars | None = None
-        if self.quantized:
-            check_dtype(dtype, self.device)
+        if self._quantize:
             check_4bit(self.device)
-        else:
+        if not self.quantized:
             self.read(self.device)
 
     @property
@@ -67,9 +68,10 @@ class InProcessModel:
         return 0 if self.module is None else weights_bytes(self.module)
 
     def read(self, device: str | torch.device) -> None:
-        """Reads the weights: in 4 bits to the device, else into the host's memory. Raises as the constructor, and
+        """Reads the weights: packed ones to the device, others into the host's memory. Raises as the constructor, and
         torch.OutOfMemoryError."""
-        module = read_model(self.checkpoint.path, self.dtype, self.quantized, torch.device(device), self.adapter)
+        place = torch.device(device) if self.quantized else None
+        module = read_model(self.checkpoint.path, self.dtype, place, self._quantize, self.adapter)
         # generate() takes from here what it is not told.
         from transformers import GenerationConfig
 
@@ -80,6 +82,11 @@ class InProcessModel:
         module.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=self._pad, do_sample=False)
         self._vocabulary = int(module.get_output_embeddings().out_features)
         self.module = module
+
+    def use(self, device: str | torch.device) -> None:
+        """Computes there from now on; whoever has the weights brings them. Raises UserError (see `check_dtype`)."""
+        check_dtype(self.dtype, torch.device(device))
+        self.device = torch.device(device)
 
     def drop(self) -> None:
         """Lets go of the weights that `read` brought."""
@@ -144,8 +151,11 @@ class InProcessModel:
         return [self._answers([request], [prompt])[0] for request, prompt in pairs]
 
     def _batch(self, requests: Sequence[ChatRequest], prompts: Sequence[_Prompt]) -> list[ChatReply | Exception]:
+        batch = collate(prompts, self._image_inputs, self._pad)
         inputs = {
-            name: tensor.to(self.device) for name, tensor in collate(prompts, self._image_inputs, self._pad).items()
+            # Pixels come as float32.
+            name: tensor.to(self.device, DTYPES[self.dtype] if tensor.is_floating_point() else None)
+            for name, tensor in batch.items()
         }
         lengths = [prompt[IDS].shape[1] for prompt in prompts]
         rows = [

@@ -39,22 +39,23 @@ def read_processor(path: Path) -> Any:
     return processor
 
 
-def read_model(path: Path, dtype: str, quantized: bool, device: torch.device, adapter: Path | None) -> Any:
-    """The model with its weights, ready to answer: on the CPU, or on `device` if quantized.
+def read_model(
+    path: Path, dtype: str, device: torch.device | None, quantize: bool = False, adapter: Path | None = None
+) -> Any:
+    """The model with its weights, ready to answer, on the device. device: None: in the host's memory.
 
-    dtype: "bf16", "fp16" or "fp32". quantized: linear layers but the last in 4 bits (nf4, QLoRA: Dettmers et al. 2023),
-    computing in dtype. adapter: folder of a LoRA adapter, which is applied beside the weights. Raises UserError for
-    what is incomplete, or cannot run here, and torch.OutOfMemoryError.
+    dtype: "bf16", "fp16" or "fp32", of weights and arithmetic. quantize: linear layers but the last in 4 bits (nf4,
+    QLoRA: Dettmers et al. 2023), computing in dtype. adapter: folder of a LoRA adapter, which is applied beside the
+    weights. Raises UserError for what is incomplete or cannot be read, and torch.OutOfMemoryError.
     """
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
-    check_dtype(dtype, device)
     options: dict[str, Any] = {}
-    if quantized:
-        check_4bit(device)
+    if quantize:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=DTYPES[dtype]
         )
+    if device is not None:
         options["device_map"] = {"": device}
     try:
         with quiet():

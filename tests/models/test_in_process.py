@@ -1,12 +1,11 @@
 """The model in this process: batches as one by one, every fault where it belongs, weights read whole or not at all."""
 
-import io
 import json
 import shutil
 
-import numpy as np
 import pytest
 import torch
+from chats import GREEDY, WARM, assistant, dialogues, picture, requests, user
 from maia.models.errors import UserError
 from maia.models.vlm import in_process
 from maia.models.vlm.chat import (
@@ -21,39 +20,9 @@ from maia.models.vlm.chat import (
 from maia.models.vlm.checkpoint import read_checkpoint
 from maia.models.vlm.conversation import conversation, harmless
 from maia.models.vlm.in_process import InProcessModel
-from PIL import Image
 from tiny_vlm import own_checkpoint, tiny_checkpoint
 
 CONTEXT = 600
-GREEDY = Sampling(temperature=0.0, max_tokens=12)
-WARM = Sampling(temperature=1.2, top_p=0.9, max_tokens=12)
-
-
-def picture(seed: int, width: int = 60, height: int = 40) -> ChatImage:
-    """Noise in 8 x 8 blocks, as a PNG."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).resize((width, height)).save(file, "PNG")
-    return ChatImage(file.getvalue(), width, height)
-
-
-def user(*parts) -> ChatMessage:
-    return ChatMessage("user", parts)
-
-
-def dialogues() -> list[tuple[ChatMessage, ...]]:
-    """Without pictures, with one, with three of different sizes, and over several turns."""
-    return [
-        (user("Which images make the unit fire?"),),
-        (ChatMessage("system", ("Be brief.",)), user("What is this? ", picture(1))),
-        (user("Compare ", picture(2, 100, 30), " with ", picture(3, 64, 64), picture(4, 30, 90), "."),),
-        (user("First", picture(1)), ChatMessage("assistant", ("A dog.",)), user("And this?", picture(5)),
-         ChatMessage("assistant", ("A cat.",)), user("So which concept is it? " * 5)),
-    ]  # fmt: skip
-
-
-def requests(sampling: Sampling, grammar: str | None = None) -> list[ChatRequest]:
-    return [ChatRequest(messages, 7 + i, sampling, grammar) for i, messages in enumerate(dialogues())]
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +163,7 @@ def test_a_system_message_heads_the_first_question_where_the_template_takes_none
     messages = [
         ChatMessage("system", ("Rules.",)),
         user(picture(1), "Go"),
-        ChatMessage("assistant", ("ok",)),
+        assistant("ok"),
         user("x"),
     ]
     told, pictures = conversation(messages, system_role=False)
@@ -208,9 +177,7 @@ def test_a_system_message_heads_the_first_question_where_the_template_takes_none
 def test_special_tokens_in_texts_are_only_texts(model):
     """A reply that quotes "<image>" or ends a turn by its own words would else break the next request."""
     quoted = "I see <image> and </s><pad> here"
-    (reply,) = model.generate(
-        [ChatRequest((user("Look", picture(1)), ChatMessage("assistant", (quoted,)), user("x")), 1, GREEDY)]
-    )
+    (reply,) = model.generate([ChatRequest((user("Look", picture(1)), assistant(quoted), user("x")), 1, GREEDY)])
     assert isinstance(reply, ChatReply)
     text = harmless(quoted, model._specials)
     ids = model._processor.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -289,15 +256,23 @@ def test_an_adapter_changes_the_answers(model, tmp_path):
         InProcessModel(read_checkpoint(tiny_checkpoint()), "fp32", adapter=tmp_path)
 
 
-def test_four_bits(model):
+def test_four_bits(model, tmp_path):
     pytest.importorskip("bitsandbytes")
     small = InProcessModel(read_checkpoint(tiny_checkpoint()), "fp32", quantization="4bit", context=CONTEXT)
     assert small.module is None and small.nbytes == 0
     small.read("cpu")
-    assert 0 < small.nbytes < model.nbytes
+    assert 0 < small.nbytes < 0.7 * model.nbytes
     asked = requests(WARM)
     replies = small.generate(asked)
     assert all(isinstance(reply, ChatReply) for reply in replies)
     assert [small.generate([request])[0] for request in asked] == replies
+    # A checkpoint that was saved in 4 bits is one that cannot be moved, asked for or not.
+    folder = own_checkpoint(tmp_path)
+    (folder / "model.safetensors").unlink()
+    small.module.save_pretrained(folder)
+    stored = InProcessModel(read_checkpoint(folder), "fp32", context=CONTEXT)
+    assert stored.quantized and stored.module is None
+    stored.read("cpu")
+    assert stored.generate(asked) == replies
     small.drop()
     assert small.nbytes == 0
