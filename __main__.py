@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -193,12 +194,39 @@ def _announce(profile: "Profile", out: Path) -> None:
 
     packs = ", ".join(f"{name} ({len(nouns)} nouns)" for name, nouns in available().items())
     packs = packs or "none (optional: maia packs install)"
-    console.print(f"Backbone: [bold]{profile.backbone}[/]. Drawing packs: {packs}. Run: {out}", soft_wrap=True)
+    model = f" ({profile.vlm.get('model')})" if profile.vlm and profile.backbone in VLM_BACKBONES else ""
+    console.print(f"Backbone: [bold]{profile.backbone}[/]{model}. Drawing packs: {packs}. Run: {out}", soft_wrap=True)
     if profile.text2image and profile.edit:
+        describes = "the offline world's describer" if profile.describer == "pixels" or not model else "the same model"
         draws, edits = profile.text2image["model"], profile.edit["model"]
-        console.print(f"Pictures: {draws}; edits: {edits}; described by the offline world's describer.", soft_wrap=True)
+        console.print(f"Pictures: {draws}; edits: {edits}; described by {describes}.", soft_wrap=True)
     if profile.vlm and profile.backbone not in VLM_BACKBONES:
         console.print(f"The profile's {profile.vlm['model']} is not used: --backbone served uses it.", soft_wrap=True)
+
+
+@app.command()
+def serve(
+    profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "lab",
+    vlm: Model = None,
+    context: Context = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Of each GPU for all models, such as 24GiB (default: see --profile).")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(help="How many GPUs (default: those that are here).", min=1)] = None,
+    jobs: Jobs = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on (default: 127.0.0.1); others need an API key.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (default: a free one).", min=1, max=65535)] = None,
+) -> None:
+    """Serve the profile's vision-language model with vLLM, and keep it running until Ctrl-C."""
+    from .engine.profile import load_profile
+    from .engine.serve_command import serve_command
+    from .engine.vlm import with_model
+
+    chosen = with_model(load_profile(profile), vlm, context=context)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    serve_command(chosen, memory, gpus, jobs, host, port, say)
 
 
 @app.command()

@@ -146,7 +146,8 @@ class UnitRun:
         try:
             parsed = parse_reply(reply.text)
         except ExperimentError as error:
-            self._append(Notice(reply.turn, "unreadable-reply", str(error)))
+            long = _TOO_LONG if len(reply.text) > LONG_REPLY else ""
+            self._append(Notice(reply.turn, "unreadable-reply", f"{error}{long}"))
             return
         if parsed.code is not None and forced:
             self._append(
@@ -217,6 +218,9 @@ class UnitRun:
 
 CHECK, LAST = "code-check", "last-turn"
 """Kinds of notices."""
+LONG_REPLY = 3000
+"""Characters of an unreadable reply from which its length is mentioned: it may have been cut off."""
+_TOO_LONG = " It was very long and may have been cut off: write little before the sections, and little in them."
 REFUSED_ANSWER = "refused-answer"
 """Kind of the remark on a conclusion that guards had refused, and that was taken since no other came."""
 _REFUSED_TEXT = "Guards had refused this answer; no better one was given when it was asked for."

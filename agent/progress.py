@@ -50,6 +50,9 @@ class TerminalProgress(RunProgress):
         else:
             self._bars.update(task, completed=done, rate="experiments")
 
+    def server(self, what: str) -> None:
+        self._bars.console.print(f"  {what}", highlight=False, markup=False)
+
     def machine(self, scheduler: Scheduler) -> None:
         waiting = {name: count for name, count in scheduler.waiting().items() if count}
         batches = [m for m in scheduler.metrics.models.values() if m.batches]

@@ -63,6 +63,7 @@ class Run:
     services: dict[str, Services]
     transcripts: list[Transcript]
     seed: int
+    backbone: Backbone | None = None
 
     @property
     def labels(self) -> dict[str, list[str]]:
@@ -211,7 +212,7 @@ def describe(
         except BaseException:
             close_model(scheduler_of(services))
             raise
-    return Run(path, named, services, transcripts, settings.seed)
+    return Run(path, named, services, transcripts, settings.seed, experimenter)
 
 
 async def _watched(

@@ -27,7 +27,7 @@ def score_run(run: Run, progress: Callable[[int, int], None] = lambda done, tota
     Returns the content of scores.json (docs/design.md).
     """
     scores = asyncio.run(_score_run(run, progress))
-    write_metrics(run.path, run.services)
+    write_metrics(run.path, run.services, run.backbone)
     return scores
 
 
