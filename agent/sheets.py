@@ -32,6 +32,8 @@ _LARGE = 336
 """Pixels to which a picture may be enlarged on a sheet that has no other: more costs tokens and shows nothing new."""
 _SMALL = 90
 """Pixels of a cell under which a title gets two lines at most: three would take too much of the picture."""
+_NARROWEST = 50
+"""How many times longer than wide a picture is sent at most."""
 _LEAST_FONT = 11
 _GAP = 4
 """Pixels between cells."""
@@ -42,7 +44,8 @@ _SPELT = {"→": "->", "⇒": "=>", "≥": ">=", "≤": "<="}
 
 
 def chat_image(picture: Path | Image.Image, side: int) -> ChatImage:
-    """A picture whose longer side is `side` pixels at most; never enlarged.
+    """A picture whose longer side is `side` pixels at most; never enlarged. One that is very long and narrow gets white
+    beside it: processors refuse such.
 
     A PNG or JPEG file that fits already is passed on byte by byte. Raises OSError for a file that is no picture.
     """
@@ -60,12 +63,12 @@ def chat_image_size(picture: Path, side: int) -> tuple[int, int]:
 @lru_cache(maxsize=_SHEETS_KEPT)
 def _file_image(path: Path, side: int, changed: int) -> ChatImage:
     with Image.open(path) as image:
-        if max(image.size) <= side and image.format in ("PNG", "JPEG"):
+        if image.size == _fitted(image.size, side) and image.format in ("PNG", "JPEG"):
             return ChatImage(path.read_bytes(), *image.size)
         return _encoded(_shrunk(image, side))
 
 
-def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+def _scaled(size: tuple[int, int], side: int) -> tuple[int, int]:
     longer = max(size)
     if longer <= side:
         return size
@@ -73,10 +76,21 @@ def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
     return width, height
 
 
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    width, height = _scaled(size, side)
+    least = math.ceil(max(width, height) / _NARROWEST)
+    return max(width, least), max(height, least)
+
+
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    size = _fitted(image.size, side)
+    scaled, size = _scaled(image.size, side), _fitted(image.size, side)
     image = image.convert("RGB")
-    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    image = image if image.size == scaled else image.resize(scaled, Image.Resampling.LANCZOS)
+    if scaled == size:
+        return image
+    canvas = Image.new("RGB", size, _PAPER)
+    canvas.paste(image, ((size[0] - scaled[0]) // 2, (size[1] - scaled[1]) // 2))
+    return canvas
 
 
 def _encoded(image: Image.Image) -> ChatImage:
@@ -148,7 +162,8 @@ def _widest(count: int, side: int, lines: int) -> Grid:
     best: Grid | None = None
     for columns in range(1, count + 1):
         rows = math.ceil(count / columns)
-        widest = min((side + _GAP) // columns - _GAP, max(side // 2, _LARGE))
+        tallest = (side + _GAP) // rows - _GAP - (1 + lines) * _line(_LEAST_FONT)
+        widest = min((side + _GAP) // columns - _GAP, tallest, max(side // 2, _LARGE))
         for cell in range(widest, best.cell if best else 0, -1):
             candidate = Grid(columns, rows, cell, min(18, max(_LEAST_FONT, cell // 11)), lines)
             if candidate.size[1] <= side:

@@ -38,7 +38,7 @@ def results(draw: st.DrawFn, number: int) -> Message:
 
 @st.composite
 def dialogues(draw: st.DrawFn) -> list[Message]:
-    messages = [Message("system", (FIXED[0],)), Message("user", (FIXED[1],))]
+    messages = [Message("system", (FIXED[0],)), Message("user", (Passage(FIXED[1], ""),))]
     for number in range(1, draw(st.integers(1, 6)) + 1):
         if draw(st.integers(0, 4)):
             messages.append(reply(f"idea {number}", f"code{number} = 1\n" * draw(st.integers(1, 40))))

@@ -144,3 +144,14 @@ def test_a_file_that_fits_is_sent_as_it_is(tmp_path: Path) -> None:
     assert chat_image(tmp_path / "a.bmp", 90).data.startswith(b"\x89PNG"), "servers read PNG and JPEG"
     assert chat_image(Image.new("RGB", (4, 2)), 90) == chat_image(Image.new("RGB", (4, 2)), 90)
     assert chat_image_size(tmp_path / "a.bmp", 90) == (20, 20), "never enlarged"
+
+
+def test_a_picture_too_narrow_for_processors(tmp_path: Path) -> None:
+    Image.new("RGB", (400, 1)).save(tmp_path / "line.png")
+    sent = chat_image(tmp_path / "line.png", 400)
+    assert (sent.width, sent.height) == (400, 8) == chat_image_size(tmp_path / "line.png", 400)
+    with Image.open(io.BytesIO(sent.data)) as image:
+        rows = np.asarray(image.convert("L")).mean(axis=1)
+    assert sorted(rows)[:2] == [0, 255], "one black line on white"
+    small = chat_image(tmp_path / "line.png", 100)
+    assert (small.width, small.height) == (100, 2) == chat_image_size(tmp_path / "line.png", 100)

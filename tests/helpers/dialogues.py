@@ -18,6 +18,7 @@ class CountingTokens:
     """A token for every six letters and every sign. image: tokens of a picture; None: one for every 28 x 28 pixels."""
 
     message = 3
+    exact = True
 
     def __init__(self, image: int | None = None) -> None:
         self._image = image
