@@ -79,15 +79,16 @@ class ChatClient:
             await self._openai.close()
             self._openai = None
 
-    async def complete(self, request: ChatRequest) -> ChatReply:
-        """The model's answer; an empty one is an answer.
+    async def complete(self, request: ChatRequest, reconnect: bool = True) -> ChatReply:
+        """The model's answer; an empty one is an answer. reconnect: a connection that is refused or breaks off is tried
+        again; else that is the caller's to do.
 
         Raises ContextOverflow; RequestFailed where this request cannot be answered; Unreachable where the server is
         not there, or does not answer in time; UserError where nothing will be answered before a person has changed
         something (key, model's name).
         """
         async with self._slots:
-            answer = await self._persistently(self._body(request))
+            answer = await self._persistently(self._body(request), reconnect)
         return _reply(answer)
 
     async def preflight(self, vision: bool) -> None:
@@ -147,7 +148,7 @@ class ChatClient:
             body["extra_body"] = extra
         return body
 
-    async def _persistently(self, body: Mapping[str, Any]) -> Any:
+    async def _persistently(self, body: Mapping[str, Any], reconnect: bool) -> Any:
         """The answer, with further attempts where they may help."""
         import openai
 
@@ -160,7 +161,7 @@ class ChatClient:
                 # Not asked again here: a server that hangs would hold the request for hours.
                 raise TimedOut(f"{self.url} did not answer within {self._timeout:g} seconds") from None
             except openai.APIConnectionError as problem:
-                if last:
+                if last or not reconnect:
                     raise Unreachable(f"{self.url} cannot be reached ({_cause(problem)})") from None
                 pause = _pause(attempt, None)
             except openai.APIStatusError as problem:

@@ -342,7 +342,7 @@ class VllmServer:
                     if self._state == "suspected":
                         self._set("ready")
             failed = 0 if http.healthy(self._rules.poll_timeout) else failed + 1
-            if failed >= self._rules.failed_polls and not process.wait(0.0):
+            if failed >= self._rules.failed_polls and not process.wait(2 * TICK_S):
                 return f"it did not answer {failed} times in a row."
         return ""
 

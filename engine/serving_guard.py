@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -27,7 +26,7 @@ GRACE_S = 10.0
 """Seconds for an orderly end where nobody can say how many."""
 KILL_S = 20.0
 SOCKETS = "VLLM_RPC_BASE_PATH"
-"""The environment variable that says where the server puts its sockets: a directory that goes with it."""
+"""The environment variable that says where the server puts its sockets: a directory of its own, removed at the end."""
 
 
 class Log:
@@ -63,7 +62,7 @@ class Guard:
         self._shared: set[str] = set()
         self._looked = 0.0
         self._deadline: float | None = None
-        self._sockets = tempfile.mkdtemp(prefix="maia-")
+        self._sockets = os.environ.get(SOCKETS)
         self._reading, writing = os.pipe()
         try:
             self._pid = subprocess.Popen(
@@ -71,7 +70,6 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, SOCKETS: self._sockets},
                 preexec_fn=_die_with(os.getpid()),
             ).pid
             _say(f"started {self._pid}")
@@ -159,7 +157,8 @@ class Guard:
         for path in self._shared - others:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        if self._sockets:
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 def descendants() -> list[int]:

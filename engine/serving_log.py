@@ -41,10 +41,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "or choose quantization: 4bit or a smaller model (`maia plan` shows the arithmetic).",
     ),
     (
-        r"(?:Free memory on device|Available memory on node) (\S+) \(([\d.]+)/([\d.]+) GiB\).*?"
-        r"(?:utilization|memory for kv)\s*\((?:[\d.]+, )?([\d.]+)",
+        r"Free memory on device (\S+) \(([\d.]+)/([\d.]+) GiB\).*?utilization\s*(?:is )?\([\d.]+, ([\d.]+) GiB",
         "other programs use the memory of {0}: {1} of {2} GiB are free, and the server is to take {3} GiB; end them "
-        "(`nvidia-smi` lists those of a GPU), or lower the profile's memory.",
+        "(`nvidia-smi` lists them), or lower the profile's memory.",
+    ),
+    (
+        r"Available memory on node \S+ \(([\d.]+)/([\d.]+) GiB\).*?(?:utilization|for kv)\s*\((?:[\d.]+, )?([\d.]+)",
+        "{0} of {1} GiB of main memory are free, and the server is to take {2} GiB: lower vlm: context or concurrent, "
+        "or end other programs.",
     ),
     (
         r"(?:CUDA|HIP) out of memory\. Tried to allocate ([\d.]+ \w+)",

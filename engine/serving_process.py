@@ -3,9 +3,11 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,13 +26,14 @@ class GuardedProcess:
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         """env: the whole environment. log: gets what the command prints. Raises OSError if no process can be had."""
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._sockets = tempfile.mkdtemp(prefix="maia-")
         script = [sys.executable, "-I", serving_guard.__file__, str(os.getpid()), str(log), str(LOG_BYTES), "--"]
         self._guard = subprocess.Popen(
             [*script, *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=dict(env),
+            env={**env, serving_guard.SOCKETS: self._sockets},
             start_new_session=True,  # Ctrl-C in the terminal is for us; we then stop the server in order
         )
         self._said = b""
@@ -94,6 +97,7 @@ class GuardedProcess:
         if b"ended" not in self._said:
             # It was killed: what it guarded may still be there, in its session.
             _kill_session(self._guard.pid)
+            shutil.rmtree(self._sockets, ignore_errors=True)
         self._guard.wait()
         for pipe in (self._guard.stdin, self._guard.stdout):
             with contextlib.suppress(OSError):

@@ -57,7 +57,8 @@ def write_state(state: ServerState) -> Path:
 
 def remove_state(pid: int) -> None:
     """Forget the server that this process supervised."""
-    (servers_directory() / f"{pid}.json").unlink(missing_ok=True)
+    for kind in ("json", "key"):
+        (servers_directory() / f"{pid}.{kind}").unlink(missing_ok=True)
 
 
 def running_servers() -> list[ServerState]:
@@ -72,7 +73,7 @@ def running_servers() -> list[ServerState]:
         if _lives(state.pid):
             found.append(state)
         else:
-            path.unlink(missing_ok=True)
+            remove_state(state.pid)
     return found
 
 

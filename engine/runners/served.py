@@ -18,7 +18,7 @@ PATIENCE_S = 600.0
 """Seconds that a server elsewhere may be away, once it has answered."""
 FIRST_PATIENCE_S = 20.0
 """Seconds that it may be away at first: the address may be wrong."""
-LOST_TOGETHER = 2
+LOST_TOGETHER = 1
 """Times that a request may be lost among others; then it is asked alone, which shows whether the server dies of it."""
 POLL_S = 0.1
 LONGEST_POLL_S = 10.0
@@ -213,7 +213,8 @@ class _Here:
     async def complete(self, request: ChatRequest, counts: ChatCounts) -> ChatReply:
         """The client's answer; its further attempts are counted."""
         try:
-            return await self.client.complete(request)
+            # Not tried again by the client: a request that takes servers down would do so several times.
+            return await self.client.complete(request, reconnect=False)
         finally:
             counts.retries += self.client.retries - self._retries
             self._retries = self.client.retries

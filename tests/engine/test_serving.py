@@ -13,29 +13,10 @@ from pathlib import Path
 
 import fake_openai
 import pytest
+from fake_server import NAME, QUICK, fake_command
 from maia.engine.serving import Progress, Supervision, VllmServer, free_port
 from maia.engine.serving_command import ServerCommand
 from maia.models.errors import UserError
-
-QUICK = Supervision(
-    startup=20.0,
-    poll=0.1,
-    poll_timeout=1.0,
-    failed_polls=2,
-    probe=0.6,
-    restarts=3,
-    pause=0.01,
-    longest_pause=0.05,
-    grace=3.0,
-)
-NAME = "fake"
-
-
-def fake_command(state: Path, port: int, sleeps: bool = False) -> ServerCommand:
-    """The small server in vLLM's place."""
-    argv = (sys.executable, fake_openai.__file__, "--port", str(port), "--model", NAME, "--state", str(state))
-    return ServerCommand(argv, dict(os.environ), f"http://127.0.0.1:{port}/v1", NAME, None, sleeps)
-
 
 Started = Callable[..., VllmServer]
 
@@ -248,14 +229,14 @@ def test_nothing_survives_us(tmp_path: Path, how: int) -> None:
     program = (
         "import sys, time, os; from pathlib import Path; sys.path[:0] = sys.argv[2:]\n"
         "from maia.engine.serving import VllmServer\n"
-        "from test_serving import fake_command, QUICK\n"
+        "from fake_server import fake_command, QUICK\n"
         "state = Path(sys.argv[1])\n"
         "server = VllmServer(lambda p: fake_command(state, p), state / 'log', None, QUICK)\n"
         "server.start()\n"
         "if os.fork(): (state / 'up').write_text(str(server.pid))\n"
         "time.sleep(600)\n"
     )
-    paths = [str(Path(fake_openai.__file__).parent), str(Path(__file__).parent)]
+    paths = [str(Path(fake_openai.__file__).parent)]
     # A child of ours that lives on holds our ends of all pipes.
     us = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), *paths], start_new_session=True)
     try:
@@ -274,12 +255,14 @@ def test_nothing_survives_the_guard(serve: Started, tmp_path: Path) -> None:
     (tmp_path / "children").touch()
     server = serve()
     server.start()
-    pids = [server.pid, *json.loads((tmp_path / "left").read_text())["pids"]]
+    left = json.loads((tmp_path / "left").read_text())
+    pids = [server.pid, *left["pids"]]
     guard = int(Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(guard, signal.SIGKILL)
     until(lambda: server.restarts == 1)
     server.wait_ready(15)
     assert not lives(pids[0])
+    (Path("/dev/shm") / left["shared"]).unlink()  # which nobody could know of
 
 
 def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ directory, which outlive it, so that a restart can be told from the start:
     starts      a line for each start; the first word of `refuse` (a number) starts fail with the rest as an error
     behave      how the next requests are answered: one word a line, the last one stays:
                 ok, 429, 429-after, 500, 401, 400 TEXT, drop, hang, garbage, no-choice, empty, length, slow
+    poison      whoever asks for this text takes the server down; endless: it is never answered
     seen.jsonl  the bodies of the requests
 """
 
@@ -131,6 +132,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.blind and any(part["type"] == "image_url" for part in pictures):
             self._error(400, "At most 0 image(s) may be provided in one prompt.")
             return
+        last = str(body["messages"][-1]["content"])
+        if (self.state / "poison").exists() and (self.state / "poison").read_text() in last:
+            os._exit(9)
+        if (self.state / "endless").exists() and (self.state / "endless").read_text() in last:
+            time.sleep(3600)
         how, _, text = behaviour(self.state).partition(" ")
         if how == "429":
             self._error(429, "too many")
