@@ -15,6 +15,7 @@ from .profile import GENERATORS, Profile, cache_directory, generator_options
 from .sized import Sized
 from .sizes import format_bytes, parse_bytes
 from .vlm_sizing import CPU, ELSEWHERE, elsewhere, runs_here, sized_vlm, sleeps_here
+from .vlm_sizing import VLM as VLM
 
 TARGET_BATCH = 16
 """Pictures of a target's batch on a GPU (`targets.GPU_BATCH`; not imported: that would load torch)."""
