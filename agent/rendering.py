@@ -148,7 +148,7 @@ def _texts(message: Message, details: bool) -> list[str]:
 def _text(part: str | Passage, details: bool) -> str:
     if isinstance(part, str):
         return part
-    return part.text if details or len(part.short) > len(part.text) else part.short
+    return part.text if details else part.short
 
 
 def _caption(picture: Picture) -> str:

@@ -193,6 +193,7 @@ def dialogue_of(*counts: int, note: int = 60) -> list[Message]:
 
 def test_the_order_in_which_things_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "LOW_WATER", 1.0)  # one thing at a time
+    monkeypatch.setattr(context, "LOW_DETAILS", 1.0)
     messages = dialogue_of(3, 3, 3, 3)
     whole = fit(messages, family(), 1, COUNTER, UNBOUNDED)
     stages = []
@@ -253,3 +254,12 @@ def test_characters_that_no_server_reads() -> None:
     ]
     prompt = fit([*messages, Message("user", ("on",))], family(), 1, COUNTER, UNBOUNDED)
     assert texts(prompt, 1) == "half ? of one" and texts(prompt, 2) == "?"
+
+
+def test_a_note_in_the_place_of_details() -> None:
+    """Of some passages more is left than they held: the heading of an entry turns into its summary."""
+    parts = (Passage("Log entry 1:", "Log entry 1, shortened: 9 at most"), Passage("value 9\n" * 80, ""))
+    messages = [*dialogue_of(0), reply("idea", "code"), Message("user", parts), *dialogue_of(0, 0)[2:]]
+    whole = fit(messages, family(), 1, COUNTER, UNBOUNDED)
+    prompt = fit(messages, family(), 1, COUNTER, whole.tokens - 1)
+    assert texts(prompt, 5) == "Log entry 1, shortened: 9 at most"
