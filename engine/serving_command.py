@@ -66,7 +66,7 @@ def server_command(
     torch counts them here. kv_bytes: of the key-value cache on the CPU (None: CPU_CACHE_BYTES).
 
     Raises UserError for what cannot be: a host that others can reach without an API key, sleep or 4 bits on the CPU,
-    adapters that are no LoRA adapters, a context that the checkpoint does not read.
+    adapters that it cannot serve (`check_adapter`), a context that the checkpoint does not read.
     """
     api_key = api_key_of(options)
     if not is_loopback(options.host):
@@ -108,7 +108,7 @@ def server_command(
         argv += ["--gpu-memory-utilization", f"{share:.4f}"]
     if options.quantization == "4bit" and checkpoint.quantization is None:
         argv += ["--quantization", "bitsandbytes"]
-    argv += _adapters(options.adapters)
+    argv += _adapters(options.adapters, checkpoint)
     if options.sleep:
         argv += ["--enable-sleep-mode"]
     argv += [*family.server_args, *options.server_args]
@@ -173,10 +173,12 @@ def _environment(options: VlmOptions, device: str, api_key: str | None) -> dict[
     return env
 
 
-def _adapters(adapters: Mapping[str, Path]) -> list[str]:
+def _adapters(adapters: Mapping[str, Path], checkpoint: "Checkpoint") -> list[str]:
+    from ..models.vlm.adapters import check_adapter
+
     if not adapters:
         return []
-    rank = max(_rank(name, path) for name, path in adapters.items())
+    rank = max(check_adapter(path, checkpoint, name).rank for name, path in adapters.items())
     allowed = next((size for size in LORA_RANKS if size >= rank), None)
     if allowed is None:
         raise UserError(f"vlm: an adapter has rank {rank}, and vLLM serves {LORA_RANKS[-1]} at most.")
@@ -190,20 +192,3 @@ def _adapters(adapters: Mapping[str, Path]) -> list[str]:
         "--lora-modules",
         *modules,
     ]
-
-
-def _rank(name: str, path: Path) -> int:
-    """Of a LoRA adapter's folder."""
-    file = path / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        rank: int = max([config["r"], *(config.get("rank_pattern") or {}).values()])
-        if not isinstance(rank, int) or rank < 1:
-            raise ValueError
-    except OSError:
-        raise UserError(
-            f"vlm: the adapter {name} is no LoRA adapter: there is no file {file}; give the folder that peft has saved."
-        ) from None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"vlm: {file} names no rank (r): give the folder that peft has saved.") from None
-    return rank

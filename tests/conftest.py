@@ -22,6 +22,9 @@ os.environ["MAIA_CACHE"] = os.environ["MAIA_TEST_CACHE"]
 # Nothing is fetched at run time, so a test that tries has found a fault.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# The fixture `served`: one server of a tiny vision-language model for the whole run.
+pytest_plugins = ["served"]
+
 # No deadline: a busy machine is no failure. In CI the examples are the same on every run, so that a red run can be
 # repeated; elsewhere they vary and find new ones.
 hypothesis.settings.register_profile("maia", deadline=None, derandomize=bool(os.environ.get("CI")))
