@@ -58,14 +58,12 @@ class ChatTemplate:
     def render(self, messages: Sequence[ChatMessage], generation_prompt: bool = True) -> str:
         """The prompt's text, each picture as the template's placeholder.
 
-        generation_prompt: it ends where the assistant begins. Contents are given as lists of parts, and as plain
-        texts where the template takes no others. Raises TemplateRefusal for dialogues that it does not take.
+        generation_prompt: it ends where the assistant begins. Contents are given as lists of parts; where the template
+        refuses them, those without a picture as plain texts. Raises TemplateRefusal if it does not take the dialogue.
         """
         try:
             return self._rendered(messages, generation_prompt, plain=False)
         except TemplateRefusal:
-            if any(isinstance(part, ChatImage) for message in messages for part in message.parts):
-                raise
             return self._rendered(messages, generation_prompt, plain=True)
 
     def _rendered(self, messages: Sequence[ChatMessage], generation_prompt: bool, plain: bool) -> str:
@@ -119,8 +117,9 @@ class ChatTemplate:
 
 
 def _content(message: ChatMessage, plain: bool) -> str | list[dict[str, Any]]:
-    if plain:
-        return "".join(part for part in message.parts if isinstance(part, str))
+    texts = [part for part in message.parts if isinstance(part, str)]
+    if plain and len(texts) == len(message.parts):
+        return "".join(texts)
     return [
         {"type": "image"} if isinstance(part, ChatImage) else {"type": "text", "text": part} for part in message.parts
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from maia.models.errors import UserError
+from maia.models.vlm.chat import ChatImage, ChatMessage
 from maia.models.vlm.checkpoint import read_checkpoint
 from tiny_vlm import own_checkpoint, tiny_checkpoint
 from tokenizers import Tokenizer, processors
@@ -154,6 +155,20 @@ def test_the_checkpoints_own_template_overrides_the_familys_facts(folder: Path) 
     )
     row = read_checkpoint(folder).family
     assert (row.system_role, row.images_first, row.images_per_turn) == (False, False, 1)
+
+
+def test_templates_that_take_replies_as_plain_texts_only(folder: Path) -> None:
+    source = (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m['content'] + '</s>' }}{% else %}"
+        "{% for p in m['content'] if p['type'] == 'image' %}<image>{% endfor %}"
+        "{{ m['content'] if m['content'] is string else m['content'][-1]['text'] }}{% endif %}{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(source)
+    template = read_checkpoint(folder).template
+    picture = ChatImage(b"", 1, 1)
+    roles = {"user": (picture, "what?"), "assistant": ("dogs",)}
+    dialogue = [*(ChatMessage(role, parts) for role, parts in roles.items()), ChatMessage("user", ("x",))]
+    assert template.render(dialogue) == "<image>what?dogs</s>x"
 
 
 def test_special_tokens_that_only_the_tokenizer_writes(folder: Path) -> None:
