@@ -83,6 +83,10 @@ class Scopes(ast.NodeVisitor):
         words = self._attributes | self._loaded
         self._caught = "suppress" in words or any(getattr(node, "handlers", None) for node in ast.walk(tree))
         self.visit(tree)
+        self._readings: dict[str, list[Use]] = {}
+        for use in self.uses:
+            if isinstance(use.node, ast.Name):
+                self._readings.setdefault(use.node.id, []).append(use)
         for _ in range(_PASSES):
             self._infer_parameters()
 
@@ -157,9 +161,7 @@ class Scopes(ast.NodeVisitor):
         found: list[tuple[list[Known | None], dict[str, Known | None]]] = []
         if function.name == ENTRY and home is self.module and not self.calls_itself():
             found.append(([Known(name) for name in OBJECTS], {}))
-        for use in self.uses:
-            if not isinstance(use.node, ast.Name) or use.node.id != function.name:
-                continue
+        for use in self._readings.get(function.name, []):
             if self.find(function.name, use.scope) is not home:
                 continue
             call = self.calls.get(id(use.node))

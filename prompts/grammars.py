@@ -14,6 +14,8 @@ WORDS = 60
 """Words of a line of prose at most."""
 HYPOTHESES = 6
 CODE_LINES = 120
+INDENTS = 8
+"""Levels of indentation, of four spaces each."""
 DESCRIPTION_LINES = 4
 LABEL_WORDS = 12
 BIAS_WORDS = 30
@@ -22,7 +24,7 @@ LABELS = 4
 # A line of prose begins with none of the characters by which headings, fences, quotes and tags begin, and with no
 # space of Unicode, so that no section is empty.
 _COMMON = f"""\
-first ::= [^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f\\u3000\\ufeff`~<>*#_"'\\[\\]|\\\\]
+first ::= [^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200f\\u2028-\\u202f\\u205f\\u3000\\ufeff`~<>*#_:,;"'\\[\\]|\\\\]
 char ::= [^\\x00-\\x20\\x7f-\\x9f]
 line ::= first char* (" " char*){{0,{WORDS - 1}}} "\\n"
 thought ::= "" | (line "\\n"?){{1,{THOUGHT_LINES}}}
@@ -35,7 +37,7 @@ inlabel ::= [^\\x00-\\x20\\x7f-\\x9f\\[\\]]
 
 _EXPERIMENT = f"""\
 experiment ::= "[CODE]:\\n```python\\ndef run_experiment(system, tools):\\n" codeline{{1,{CODE_LINES}}} "```" "\\n"?
-codeline ::= "\\n"? "    " " "* [^\\x00-\\x20\\x7f-\\xa0`~<] [^\\x00-\\x1f\\x7f-\\x9f]* "\\n"
+codeline ::= "\\n"? ("    "){{1,{INDENTS}}} " "{{0,3}} [^\\x00-\\x20\\x7f-\\xa0`~<] [^\\x00-\\x1f\\x7f-\\x9f]* "\\n"
 """
 
 _CONCLUSIONS: dict[str, str] = {
