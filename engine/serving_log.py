@@ -175,7 +175,9 @@ def explain(text: str, model: str) -> str | None:
     lines = [_bare(line) for line in text.splitlines()]
     # Of an exception that is printed, its last line: the name of a class at the beginning of the line.
     named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit)\b|Value error, ", line) and _tells(line)]
-    spoken = [line for line in lines if re.match(r"(ERROR|CRITICAL|error:|maia:)", line) and _tells(line)]
+    spoken = [
+        line for line in lines if re.match(r"(ERROR|CRITICAL|error:|maia:|\S+\.py: error:)", line) and _tells(line)
+    ]
     for found_lines in (named, spoken):
         if found_lines:
             return f"the server of {model} ended: {found_lines[-1][:LINE]}"

@@ -162,10 +162,10 @@ def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--model", default="fake")
+    parser.add_argument("--model", "--served-model-name", default="fake")
     parser.add_argument("--state", type=Path, default=Path("."))
     parser.add_argument("--blind", action="store_true")
-    chosen = parser.parse_args()
+    chosen, _ = parser.parse_known_args()  # vLLM has many more
     Handler.state, Handler.model, Handler.blind = chosen.state, chosen.model, chosen.blind
     Handler.key = os.environ.get("VLLM_API_KEY")
     with (chosen.state / "starts").open("a") as file:

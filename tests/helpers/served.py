@@ -1,7 +1,7 @@
-"""The fixture `served`: one real vLLM server of a tiny checkpoint for all tests of a run, whichever process they are in.
+"""The fixture `served`: one real vLLM server of a tiny checkpoint for all tests of a run, in all its processes.
 
-The first test that asks for it starts it, in a process of its own (`served_holder`) that ends when the run does, however
-that ends.
+The first test that asks for it starts it, in a process of its own (`served_holder`) that ends when the run does,
+however that ends.
 """
 
 import contextlib
