@@ -24,8 +24,8 @@ LINES = 3
 
 _SHEETS_KEPT = 128
 """Files of sheets (about 0.5 MB each) that are not drawn again while a dialogue goes on."""
-_PNG = {"format": "PNG", "compress_level": 6}
-"""PNG: JPEG blurs small letters. A fixed level, so that the same sheet has the same bytes."""
+_COMPRESSION = 6
+"""Of PNG (JPEG blurs small letters); a fixed level, so that the same sheet has the same bytes."""
 _PAPER, _INK, _BAR, _BAR_INK = (255, 255, 255), (0, 0, 0), (24, 32, 48), (255, 255, 255)
 _NUMBER_INK = (255, 214, 64)
 _LARGE = 336
@@ -95,7 +95,7 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
 
 def _encoded(image: Image.Image) -> ChatImage:
     buffer = io.BytesIO()
-    image.save(buffer, **_PNG)
+    image.save(buffer, "PNG", compress_level=_COMPRESSION)
     return ChatImage(buffer.getvalue(), image.width, image.height)
 
 

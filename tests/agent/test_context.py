@@ -263,3 +263,12 @@ def test_a_note_in_the_place_of_details() -> None:
     whole = fit(messages, family(), 1, COUNTER, UNBOUNDED)
     prompt = fit(messages, family(), 1, COUNTER, whole.tokens - 1)
     assert texts(prompt, 5) == "Log entry 1, shortened: 9 at most"
+
+
+def test_more_goes_at_once_than_must() -> None:
+    messages = dialogue_of(3, 3, 3, 3, 3, 3, note=4)
+    budget = fit(messages, family(), 1, COUNTER, UNBOUNDED).tokens - 1
+    prompt = fit(messages, family(), 1, COUNTER, budget)
+    shown = [place for place in range(len(messages)) if images(prompt, place)]
+    assert prompt.tokens <= context.LOW_WATER * budget or shown == [3, 13]
+    assert prompt.images_dropped > 3 and shown[0] == 3 and shown[-1] == 13
