@@ -174,18 +174,12 @@ def explain(text: str, model: str) -> str | None:
             return f"the server of {model} ended: {sentence.format(*groups)}"
     lines = [_bare(line) for line in text.splitlines()]
     # Of an exception that is printed, its last line: the name of a class at the beginning of the line.
-    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit)\b|Value error, ", line) and _tells(line)]
-    spoken = [
-        line for line in lines if re.match(r"(ERROR|CRITICAL|error:|maia:|\S+\.py: error:)", line) and _tells(line)
-    ]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit)\b|Value error, ", line)]
+    spoken = [line for line in lines if re.match(r"ERROR|CRITICAL|error:|maia:|\S+\.py: error:", line)]
     for found_lines in (named, spoken):
-        if found_lines:
-            return f"the server of {model} ended: {found_lines[-1][:LINE]}"
+        if telling := [line for line in found_lines if not any(text in line for text in _NOT_THE_REASON)]:
+            return f"the server of {model} ended: {telling[-1][:LINE]}"
     return None
-
-
-def _tells(line: str) -> bool:
-    return not any(text in line for text in _NOT_THE_REASON)
 
 
 def _bare(line: str) -> str:
