@@ -42,7 +42,7 @@ def build_random(
 
 def _tokenizer(row: RandomFamily, size: Size, texts: Iterable[str] | None) -> Any:
     """Byte-level BPE, padding on the left: generation goes on at a row's end."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
@@ -50,13 +50,14 @@ def _tokenizer(row: RandomFamily, size: Size, texts: Iterable[str] | None) -> An
     tokenizer.decoder = decoders.ByteLevel()
     special = [*row.tokens.values(), *row.more_tokens]
     trainer = trainers.BpeTrainer(
-        vocab_size=size.vocabulary,
+        vocab_size=size.vocabulary - len(row.plain_tokens),
         special_tokens=special,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
     lines = (line for text in (SAMPLE_TEXTS if texts is None else texts) for line in text.splitlines(keepends=True))
     tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in row.plain_tokens])
     usual = {name: token for name, token in row.tokens.items() if name in ("pad_token", "bos_token", "eos_token")}
     named = {name: token for name, token in row.tokens.items() if name not in usual}
     return PreTrainedTokenizerFast(

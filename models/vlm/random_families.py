@@ -26,8 +26,9 @@ class Size:
 
 @dataclass(frozen=True)
 class RandomFamily:
-    """tokens: special tokens by the names that the tokenizer has for them; more_tokens: those without a name. stops:
-    tokens that end an answer. template: the chat template.
+    """tokens: special tokens by the names that the tokenizer has for them; more_tokens: those without a name;
+    plain_tokens: entries of the vocabulary that stand for themselves. stops: tokens that end an answer. template: the
+    chat template.
 
     model: class in transformers. text, vision: class of the configuration, and its arguments (the language model's
     are beyond those that every one has). config: further arguments of the whole configuration, from the ids of tokens.
@@ -46,6 +47,7 @@ class RandomFamily:
     image_processor: tuple[str, Mapping[str, Any]]
     video_processor: tuple[str, Mapping[str, Any]] | None = None
     more_tokens: tuple[str, ...] = ()
+    plain_tokens: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -282,6 +284,7 @@ RANDOM_FAMILIES: dict[str, RandomFamily] = {
             "image_token": "<image_soft_token>",
         },
         more_tokens=("<start_of_turn>", "<end_of_turn>"),
+        plain_tokens=("\n", "\n\n", "\n\n\n", "\n\n\n\n"),  # vLLM looks them up by these names
         stops=("<eos>", "<end_of_turn>"),
         template=_GEMMA_TEMPLATE,
         model="Gemma3ForConditionalGeneration",
