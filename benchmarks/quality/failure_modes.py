@@ -63,6 +63,7 @@ def run_arm(
         run = describe(
             units, path, backbone=backbone, profile=profile, jobs=profile.jobs, settings=chosen, progress=progress
         )
+        run.close()
     else:
         run = _describe_with(backbone, units, path, profile, chosen, progress)
     return summary(

@@ -22,8 +22,9 @@ EXPLANATION = """\
 Each row is one way to fail. The same neurons are described twice, with the same seeds:
 with guards off (replies are acted upon as they come), and with guards on (a reply that a
 guard refuses is sent back with what to mend, at most twice for each guard and neuron; code
-is checked before it runs). Invented results and described pictures beside an experiment are
-remarked upon, not sent back: the experiment is worth running all the same.
+is checked before it runs, and the reply that mends it costs no turn). Invented results and
+described pictures beside an experiment are remarked upon, not sent back: the experiment is
+worth running all the same.
 
 replies    Share of all replies in which the failure stands: its code was run, its conclusion
            was taken, or it could not be used and was lost.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ...agent.backbones.base import Message
 from ...agent.backbones.scripted import design, write
 from ...agent.backbones.scripted.evidence import Evidence, read
-from ...agent.backbones.scripted.hypotheses import SPACE, Hypothesis, fit
+from ...agent.backbones.scripted.hypotheses import SPACE, Fit, Hypothesis, fit
 
 IMAGES = 24
 """Images of an experiment that only makes images."""
@@ -103,23 +103,24 @@ class FlawedBackbone:
         return _conclusion(evidence, failing, hasty="edit" not in done)
 
     def _experiment_or_end(self, evidence: Evidence, done: dict[str, str], failing: frozenset[str], seed: int) -> str:
-        hypotheses = _hypotheses(evidence, failing)
         if "exemplars" not in done:
-            return _experiment(hypotheses, write.exemplar_code(), failing)
+            return _experiment(_hypotheses(None, failing), write.exemplar_code(), failing)
         if "thin-evidence" in failing and "edit" not in done:
             return _conclusion(evidence, failing, hasty=True)
+        fitted = fit(evidence)
+        hypotheses = _hypotheses(fitted, failing)
         if "copied-example" in failing:
             return _experiment(hypotheses, _COPIED, failing)
         if "repeated-experiment" in failing:
             return _experiment(hypotheses, list(done.values())[-1], failing)
         designer = design.Designer(seed)
-        best = [SPACE[i] for i in fit(evidence).best(4)]
+        best = [SPACE[i] for i in fitted.best(4)]
         if "sweep" not in done:
             settings = [designer.positive(h) for h in best for _ in range(3)]
             settings += [designer.setting() for _ in range(IMAGES - len(settings))]
             return _experiment(hypotheses, write.image_code("sweep", settings), failing)
         if "test" not in done:
-            settings = design.discriminate(designer, fit(evidence))[:IMAGES]
+            settings = design.discriminate(designer, fitted)[:IMAGES]
             return _experiment(hypotheses, write.image_code("test", settings), failing)
         if "edit" not in done:
             return _experiment(hypotheses, write.edit_code("edit", design.edits(designer, best[0])[:12]), failing)
@@ -143,8 +144,8 @@ def _done(told: Sequence[str], replies: Sequence[str]) -> dict[str, str]:
     return done
 
 
-def _hypotheses(evidence: Evidence, failing: frozenset[str]) -> str:
-    lines = [write.hypothesis_list(fit(evidence), 3) if evidence.exemplars else write.hypothesis_list(None)]
+def _hypotheses(fitted: Fit | None, failing: frozenset[str]) -> str:
+    lines = [write.hypothesis_list(fitted, 3)]
     if "picture-description" in failing:
         lines.append("Hypothesis_4: The image shows a dog on the left and a tree in the background.")
     if "invented-result" in failing:
@@ -161,19 +162,17 @@ def _experiment(hypotheses: str, code: str, failing: frozenset[str]) -> str:
         )
     reply = write.experiment_reply(hypotheses, "Next:", code)
     if "several-blocks" in failing:
-        reply += "\n```python\nprint('and then this')\n```\n"
+        reply += "\n```python\ndef run_experiment(system, tools):\n    print('and then this')\n```\n"
     return reply
 
 
 def _conclusion(evidence: Evidence, failing: frozenset[str], hasty: bool) -> str:
-    """By the best fit; a hasty one is about the first exemplar alone."""
-    hypothesis = SPACE[fit(evidence).best(1)[0]]
-    if hasty and evidence.exemplars and not evidence.observations:
-        hypothesis = (
-            Hypothesis("single", sorted(evidence.exemplars[0].region)[0])
-            if evidence.exemplars[0].region
-            else hypothesis
-        )
+    """By the best fit; a hasty one without an experiment is about the first exemplar alone."""
+    first = sorted(evidence.exemplars[0].region) if evidence.exemplars else []
+    if hasty and first and not evidence.observations:
+        hypothesis = Hypothesis("single", first[0])
+    else:
+        hypothesis = SPACE[fit(evidence).best(1)[0]]
     description = f"The unit responds to {hypothesis.label}."
     if "invented-result" in failing:
         description += " A cat laying on the grass reached an activation of 14.21."
