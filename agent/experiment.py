@@ -133,7 +133,7 @@ class UnitRun:
             return
         final, last = spent >= self.settings.turns, self.transcript.records[-1]
         if final and not (isinstance(last, Notice) and last.kind == LAST):
-            self._append(Notice(replies, LAST, LAST_TURN))
+            self._append(Notice(replies, LAST, LAST_TURN[self.settings.task]))
         dialogue = messages(self.transcript.records, self.services.images)
         seed = derive_seed(f"{self._stream(replies + 1)}/reply")
         text = await self.backbone.reply(dialogue, seed, reply_grammar(self.settings.task, final))

@@ -63,9 +63,7 @@ def _in_process(vlm: Vlm, facts: ModelFacts, store: WeightStore, computing: tupl
     options = vlm.options
     assert vlm.checkpoint is not None
     adapter = None if options.adapter is None else options.adapters[options.adapter]
-    # Read into main memory; the scheduler moves it. In 4 bits it is only read where it goes.
-    place = computing[0] if options.quantization is not None else CPU
-    model = InProcessModel(vlm.checkpoint, options.dtype, options.quantization, place, adapter, options.context)
+    model = InProcessModel(vlm.checkpoint, options.dtype, options.quantization, computing[0], adapter, options.context)
     return InProcessRunner(model, facts, store)
 
 

@@ -71,12 +71,25 @@ To finish:
 [BIAS]: <the bias in one sentence, or "no bias found in what was tested">
 """
 
-LAST_TURN = """\
+_LAST_TURN = """\
 This was the last experiment. Do not write code. From what the log shows, give your final answer now, in this form:
 
-[DESCRIPTION]: <two or three sentences>
-[LABEL]: <a few words>   (or [LABEL 1]: ..., [LABEL 2]: ... for distinct concepts)
 """
+LAST_TURN: dict[str, str] = {
+    "neuron-description": f"""\
+{_LAST_TURN}[DESCRIPTION]: <two or three sentences>
+[LABEL]: <a few words>   (or [LABEL 1]: ..., [LABEL 2]: ... for distinct concepts)
+""",
+    "spurious-feature": f"""\
+{_LAST_TURN}[REASONING]: <two or three sentences>
+[LABEL]: SELECTIVE or SPURIOUS
+""",
+    "bias-identification": f"""\
+{_LAST_TURN}[DESCRIPTION]: <two or three sentences>
+[BIAS]: <one sentence>
+""",
+}
+"""What is said when a final answer is asked for, by task."""
 
 TASKS: dict[str, str] = {
     "neuron-description": NEURON_DESCRIPTION.replace("{reply_format}", REPLY_FORMAT),

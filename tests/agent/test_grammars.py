@@ -115,7 +115,7 @@ def test_the_scripted_backbone_writes_what_is_accepted() -> None:
         Hypothesis("given", "dog", "snow"),
     ):
         reply = write.conclusion_reply(write.hypothesis_list(fit(Evidence())), "The unit responds to dogs.", hypothesis)
-        assert accepts(grammar, reply) and accepts(reply_grammar(TASK, final=True), reply)
+        assert accepts(grammar, reply)
 
 
 _CODE = "[CODE]:\n```python\ndef run_experiment(system, tools):\n    print(1)\n```"
