@@ -107,7 +107,7 @@ def play(
     store = ImageStore(Path("nowhere"))
     for turn in range(1, turns + FINAL_ATTEMPTS + 1):
         if turn == turns + 1:
-            records.append(Notice(turns, "last-turn", LAST_TURN))
+            records.append(Notice(turns, "last-turn", LAST_TURN["neuron-description"]))
         stream = random.Random(f"{seed}/{turn}").randrange(1 << 31)
         reply = asyncio.run(backbone.reply(messages(records, store), stream))
         records.append(Reply(turn, reply))
