@@ -66,10 +66,13 @@ def short_log(entry: LogEntry) -> str:
             f"{entry.activations[low]:g} ({entry.titles[low]})."
         )
     if entry.text:
-        lines.append(
-            entry.text if len(entry.text) <= SHORT_TEXT else entry.text[:SHORT_TEXT].rsplit("\n", 1)[0] + " ..."
-        )
+        lines.append(entry.text if len(entry.text) <= SHORT_TEXT else _ends(entry.text))
     return "\n".join(lines) or "nothing measured."
+
+
+def _ends(text: str) -> str:
+    """The first lines, and the last one: there stands how the activations compare with the exemplars'."""
+    return f"{text[:SHORT_TEXT].rsplit(chr(10), 1)[0]}\n...\n{text.rsplit(chr(10), 1)[-1][:SHORT_TEXT]}"
 
 
 def _entry(entry: LogEntry, images: ImageStore) -> list[Part]:

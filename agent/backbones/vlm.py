@@ -36,15 +36,18 @@ class VlmBackbone:
         self.name = name
         self._vlm = vlm
         self._scheduler = scheduler
+        # Less once a server has found requests too long: where tokens are estimated, so that the next ones fit at once.
+        self._budget = vlm.budget
         self.counts = PromptCounts()
 
     async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
         """The model's next message. Raises RequestFailed when what cannot be shortened is longer than its context, or
         the request cannot be answered; UserError when the model is gone for good."""
-        budget = self._vlm.budget
+        budget = self._budget
         for _ in range(ATTEMPTS):
             result = await self._ask(messages, seed, grammar, budget)
             if isinstance(result, ChatReply):
+                self._budget = min(self._budget, budget)
                 self.counts.cut_off += result.finish == "length"
                 return result.text
             self.counts.overflows += 1
