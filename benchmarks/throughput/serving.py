@@ -107,7 +107,7 @@ def run_benchmark(
         context=min(CONTEXT, checkpoint.context),
         concurrent=max(CONCURRENT),
     )
-    answer, units, agents, turns = (32, 2, 2, 3) if quick else (96, 4, 2, 10)
+    answer, units, agents, turns = (32, 2, 2, 3) if quick else (96, 6, 2, 12)
     shape = vlm_shape(options, "bench serving")
     server = _server(options, checkpoint, shape, agents, gpu)
     say(f"Starting vLLM for {checkpoint.name} (its log: {server.log}) ...")
