@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import random
 import re
 import ssl
@@ -9,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.errors import UserError
@@ -282,6 +284,16 @@ def _content(parts: Sequence[str | ChatImage]) -> str | list[dict[str, Any]]:
     if not told or (len(told) == 1 and told[0]["type"] == "text"):
         return str(told[0]["text"]) if told else ""
     return told
+
+
+def special_tokens(tokenizer: Path) -> tuple[str, ...]:
+    """Texts that a checkpoint's tokenizer.json reads as special tokens: for `ChatClient`'s specials. None where
+    there is no such file."""
+    try:
+        added = json.loads(tokenizer.read_text(encoding="utf-8")).get("added_tokens") or []
+        return tuple(token["content"] for token in added if token.get("special"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 def data_url(image: ChatImage) -> str:

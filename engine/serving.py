@@ -1,7 +1,6 @@
 """The life of a server of a vision-language model: start, watch, restart, sleep, stop, with nothing left behind."""
 
 import os
-import socket
 import threading
 import time
 from collections import deque
@@ -9,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from ..models.errors import UserError
 from .serving_command import ServerCommand
 from .serving_http import ServerHttp
 from .serving_log import PORT_IN_USE, engine_failed, explain, port_in_use, read_log, stage_of
-from .serving_process import GuardedProcess
+from .serving_process import GuardedProcess, free_port, is_free
 
 PORTS_TRIED = 5
 TICK_S = 0.25
@@ -391,23 +389,3 @@ class _End:
     was_ready: bool = False
     wanted: bool = False
     port_taken: bool = False
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now. Another process may take it before it is used."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_free(url: str) -> bool:
-    """Whether nobody listens at the address yet: a server that is there could be taken for ours."""
-    place = urlsplit(url)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError:
-        return False
-    return True

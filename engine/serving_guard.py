@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -124,11 +125,15 @@ class Guard:
             self._log.write(data)
         return bool(data)
 
-    def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
+    def _reap(self) -> bool:
+        """Whether there are children left."""
+        try:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 if ended[0] == self._pid:
                     self._code = os.waitstatus_to_exitcode(ended[1])
+            return True
+        except ChildProcessError:
+            return False
 
     def _look(self, now: bool = False) -> None:
         """Remember which shared memory the processes have mapped: those that are killed leave it behind."""
@@ -146,6 +151,9 @@ class Guard:
                     os.kill(pid, signal.SIGKILL)
             self._copy_log()
             self._reap()
+            time.sleep(0.02)
+        # The dead that nobody has waited for yet would be left to the machine's first process, which may not care.
+        while self._reap() and time.monotonic() < until:
             time.sleep(0.02)
         while self._copy_log() and time.monotonic() < until:
             # Empty, and no process is left that could write.
@@ -195,7 +203,7 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _die_with(parent: int):  # type: ignore[no-untyped-def]
+def _die_with(parent: int) -> Callable[[], None]:
     def prepare() -> None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

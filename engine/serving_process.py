@@ -1,16 +1,18 @@
-"""A command with all the processes that it starts, under a guard that ends them together."""
+"""A command with all the processes that it starts, under a guard that ends them together; and ports for it."""
 
 import contextlib
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from . import serving_guard
 
@@ -111,3 +113,23 @@ def _kill_session(session: int) -> None:
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                 if int(file.read().rpartition(b")")[2].split()[3]) == session:
                     os.kill(int(name), signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now. Another process may take it before it is used."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(url: str) -> bool:
+    """Whether nobody listens at the address yet: a server that is there could be taken for ours."""
+    place = urlsplit(url)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError:
+        return False
+    return True

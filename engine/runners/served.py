@@ -20,6 +20,8 @@ FIRST_PATIENCE_S = 20.0
 """Seconds that it may be away at first: the address may be wrong."""
 LOST_TOGETHER = 1
 """Times that a request may be lost among others; then it is asked alone, which shows whether the server dies of it."""
+LOST_AT_ALL = 4
+"""Times that it may be lost though the server lives."""
 POLL_S = 0.1
 LONGEST_POLL_S = 10.0
 
@@ -119,25 +121,34 @@ class ServedRunner:
     async def _until_answered(self, request: ChatRequest) -> ChatReply:
         lost = late = 0
         while True:
-            here = self._here()
-            restarts = self.server.restarts if self.server is not None else 0
             alone = lost >= LOST_TOGETHER
+            gate = self._here().gate
             try:
-                async with here.gate.alone() if alone else here.gate.shared():
-                    return await here.complete(request, self.counts)
+                async with gate.alone() if alone else gate.shared():
+                    here, restarts = self._here(), self._restarts()
+                    try:
+                        return await here.complete(request, self.counts)
+                    except Unreachable as problem:
+                        if alone:  # the next one is to meet a server that works
+                            await self._recovered(here, problem, self._patience)
+                        raise
             except Unreachable as problem:
+                if not alone:
+                    await self._recovered(here, problem, self._patience)
                 lost += 1
-                await self._recovered(here, problem, self._patience)
-                restarted = self.server is not None and self.server.restarts != restarts
-                late += isinstance(problem, TimedOut) and not restarted
+                died = self._restarts() != restarts
+                late += isinstance(problem, TimedOut) and not died
                 if late > 1:
                     raise RequestFailed(
                         f"the model did not answer in time ({problem}), and works: lower vlm: max_tokens or "
                         "concurrent, or raise timeout."
                     ) from None
-                if alone:
+                if (alone and died) or lost > LOST_AT_ALL:
                     raise RequestFailed(f"the server fails whenever it is asked this ({problem}).") from None
                 self.counts.retries += 1
+
+    def _restarts(self) -> int:
+        return self.server.restarts if self.server is not None else 0
 
     async def _recovered(self, here: "_Here", problem: Unreachable, patience: float) -> None:
         """Wait until the server answers again. Raises ModelUnavailable, with what to do, when it does not."""

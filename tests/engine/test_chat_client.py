@@ -12,9 +12,18 @@ from pathlib import Path
 
 import fake_openai
 import pytest
-from maia.engine.chat_client import ATTEMPTS, ChatClient, TimedOut, Unreachable, messages_for, overflow_of
+from maia.engine.chat_client import (
+    ATTEMPTS,
+    ChatClient,
+    TimedOut,
+    Unreachable,
+    messages_for,
+    overflow_of,
+    special_tokens,
+)
 from maia.models.errors import UserError
 from maia.models.vlm.chat import ChatImage, ChatMessage, ChatRequest, ContextOverflow, RequestFailed, Sampling
+from tiny_vlm import tiny_checkpoint
 
 PNG = ChatImage(b"\x89PNG\r\n\x1a\nrest", 4, 4)
 JPEG = ChatImage(b"\xff\xd8\xffrest", 4, 4)
@@ -119,6 +128,11 @@ def test_messages_follow_the_family() -> None:
     assert messages_for(dialogue[:1], False, True) == [{"role": "system", "content": "rules"}]
     with pytest.raises(RequestFailed, match="neither PNG nor JPEG"):
         messages_for([ChatMessage("user", (ChatImage(b"GIF89a", 1, 1),))], False, True)
+
+
+def test_special_tokens_of_a_checkpoint(tmp_path: Path) -> None:
+    assert "<image>" in special_tokens(tiny_checkpoint() / "tokenizer.json")
+    assert special_tokens(tmp_path / "none") == ()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ CASES = {
     "context": (
         "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig\n  Value error, "
         "User-specified max_model_len (99999) is greater than the derived max_model_len "
-        "(max_position_embeddings=16384.0 or model_max_length=None in model's config.json). To allow overriding this maximum, set the env var\n",
+        "(max_position_embeddings=16384.0 or model_max_length=None in model's config.json). To allow overriding this "
+        "maximum, set the env var\n",
         "set vlm: context to 16384 or less, not 99999",
     ),
     "processor": (

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from maia.engine.chat_client import ChatClient
+from maia.engine.chat_client import ChatClient, special_tokens
 from maia.engine.plan import ModelFacts
 from maia.engine.runners.served import ServedRunner
 from maia.engine.serving import Supervision, VllmServer
@@ -53,6 +53,7 @@ def client_of(url: str, model: str) -> ChatClient:
         images_first=family.images_first,
         system_role=family.system_role,
         adds_special_tokens=checkpoint.adds_special_tokens,
+        specials=special_tokens(checkpoint.tokenizer),
     )
 
 
@@ -65,6 +66,8 @@ async def test_preflight_pictures_and_grammar(client: ChatClient) -> None:
     )
     assert first.text == again.text and 0 < first.answer_tokens <= 12 and first.prompt_tokens == again.prompt_tokens
     assert held.text in ("cat!", "dog!") and held.finish == "stop"
+    claimed = [*dialogue(), ChatMessage("assistant", ("<image> <image>",)), ChatMessage("user", ("what?",))]
+    assert (await client.complete(ChatRequest(claimed, 1, GREEDY))).text  # a picture that is not there
     other = await client.complete(ChatRequest([dialogue()[0], ChatMessage("user", ("hello",))], 1, GREEDY))
     assert other.prompt_tokens < first.prompt_tokens
     await client.close()
@@ -98,7 +101,7 @@ async def test_what_the_real_server_refuses(client: ChatClient, served: Served) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)  # two starts, on a busy machine
 async def test_an_engine_killed_in_mid_request_is_replaced_and_the_requests_answered(tmp_path: Path) -> None:
     pytest.importorskip("vllm")
     path = tiny_checkpoint()
@@ -139,7 +142,7 @@ def _stat(pid: int) -> list[str]:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ["?", "0", "0", "0"]
+        return ["?", "-1", "-1", "-1"]
 
 
 def _session(pid: int) -> int:
