@@ -1,7 +1,6 @@
 """`maia serve`: starts the profile's vision-language model in a server, keeps it running, and tells how to use it."""
 
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -164,10 +163,10 @@ def _make_known(vlm: Vlm, command: ServerCommand) -> None:
 
 def _how_to_use(vlm: Vlm, server: VllmServer) -> str:
     options = vlm.options
-    named = options.path.resolve() if options.path is not None else options.model
     lines = [
         f"{vlm.title} answers at {server.url} after {server.startup_seconds:.0f} s. Log: {server.log}",
-        f"Use it here:  maia describe --backbone served --vlm {shlex.quote(str(named))} --units … --out …",
+        "Use it here: maia describe --backbone served …, with the same --profile and --vlm; or any client of OpenAI's "
+        f"protocol, with the model's name {server.command.model}.",
     ]
     if not is_loopback(options.host):
         key = "its key in api_key_file" if options.api_key_file else f"its key in ${API_KEY_VARIABLE}"
