@@ -223,7 +223,7 @@ def _use_problems(use: Use, scopes: Scopes, methods: Methods) -> Iterator[Proble
         values = {ast.Subscript: "value", ast.For: "iter", ast.comprehension: "iter"}
         value = getattr(node, values.get(type(node), ""), None)
         known = scopes.resolve(value, use.scope)
-        if known is not None and _method(known, methods) is not None:
+        if value is not None and known is not None and _method(known, methods) is not None:
             yield value.lineno, f"{_written(known)} is a method: call it, {_form(known, methods)}."
 
 

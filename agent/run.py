@@ -169,7 +169,7 @@ def describe(
     units: str | Sequence[Unit],
     out: str | Path,
     target: str | None = None,
-    backbone: str | None = None,
+    backbone: str | Backbone | None = None,
     profile: str | Profile = "testbed",
     jobs: int | None = None,
     turns: int | None = None,
@@ -181,18 +181,21 @@ def describe(
     """Describe units and leave the run in `out`; the same call on the same directory goes on where it stood.
 
     units: "layer=3,47:other=9" of one target, or a list of Unit (of several targets). What is None comes from the
-    profile. record_calls: a file to which every call of a model is appended (see `Metrics.record_to`). Raises UserError
-    for what a person has to mend: unknown names, another run's directory, no sandbox.
+    profile. backbone: a name, or any object that is one. record_calls: a file to which every call of a model is
+    appended (see `Metrics.record_to`). Raises UserError for what a person has to mend: unknown names, another run's
+    directory, no sandbox.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
-    chosen = replace(chosen, jobs=jobs or chosen.jobs, backbone=backbone or chosen.backbone)
+    given = None if backbone is None or isinstance(backbone, str) else backbone
+    named_backbone = backbone if isinstance(backbone, str) else given.name if given else chosen.backbone
+    chosen = replace(chosen, jobs=jobs or chosen.jobs, backbone=named_backbone)
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)
     named = _units(units, target or chosen.target, chosen)
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
-    vlm = model_of(chosen)
+    vlm = model_of(chosen) if given is None else None
     facts = facts_of(named, backbone_name(chosen, vlm), chosen, settings, vlm)
     with locked(path):
         joined(path, facts)  # refused before an index is built for it
@@ -201,7 +204,7 @@ def describe(
             for unit in named:
                 services[unit.target].target.check(unit)
             write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
-            experimenter = load_backbone(chosen, vlm, scheduler_of(services))
+            experimenter = given or load_backbone(chosen, vlm, scheduler_of(services))
             watch: Progress = progress.unit
             work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
             metrics = scheduler_of(services).metrics

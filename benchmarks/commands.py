@@ -135,3 +135,53 @@ def bench_scheduler(
         console.print(table)
     if figure is not None:
         figure.write_text(draw(result), encoding="utf-8")
+
+
+@bench_app.command("serving")
+def bench_serving(
+    checkpoint: Annotated[
+        Path | None, typer.Option("--vlm", help="A checkpoint's folder (default: a small one with random weights).")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Of every measurement.", min=1)] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Shorter answers, fewer dialogues: a first look.")] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """A vLLM server's start, tokens a second at 1, 8 and 32 requests together, and its prefix cache over dialogues."""
+    from .throughput.serving import serving_bench_command
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    serving_bench_command(checkpoint, json_file, repeats, quick, say)
+
+
+@bench_app.command("failure-modes")
+def bench_failure_modes(
+    out: Annotated[
+        Path, typer.Option(help="Directory of the two runs. The same command on it goes on where it stood.")
+    ] = Path("runs/failure-modes"),
+    backbone: Annotated[
+        str, typer.Option(help="scripted, served, in-process, or flawed: a program that is bad on purpose.")
+    ] = "flawed",
+    units: Annotated[int, typer.Option(help="Ground-truth neurons, in equal parts of each kind.", min=1)] = 12,
+    profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
+    vlm: Annotated[str | None, typer.Option("--vlm", help="A name of the catalogue, or a checkpoint's folder.")] = None,
+    url: Annotated[str | None, typer.Option(help="OpenAI-compatible server, as http://host:8000/v1.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens that the model may read.", min=512)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Units that run at once (default: the profile's).", min=1)] = None,
+    turns: Annotated[
+        int | None, typer.Option(help="Experiments a unit may take (default: the profile's).", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
+    sandbox: Annotated[
+        str, typer.Option(help="bubblewrap, or none: run model-written code UNPROTECTED.")
+    ] = "bubblewrap",
+    json_file: JsonFile = None,
+) -> None:
+    """How often a backbone's replies fail, and in which ways, with the guards off and on."""
+    from ..engine.profile import load_profile
+    from ..engine.vlm import with_model
+    from .quality.failure_modes import failure_modes_command
+
+    chosen = with_model(load_profile(profile), vlm, url, None, context)
+    failure_modes_command(backbone, units, out, json_file, console, chosen, jobs, turns, seed, sandbox)

@@ -4,7 +4,6 @@ The same ground-truth neurons are described twice with the same seeds: with guar
 Both runs are runs like any other: killed and started again, they go on.
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from ...agent.backbones.base import Backbone
-from ...agent.experiment import Settings, run_units
+from ...agent.experiment import Settings
 from ...agent.guards import GUARDS
-from ...agent.run import Run, RunProgress, describe, locked, open_services, write_metrics
+from ...agent.run import Run, RunProgress, describe
 from ...agent.transcript import Conclusion, Transcript
 from ...engine.profile import Profile, load_profile
 from ...models.errors import UserError
@@ -59,30 +58,14 @@ def run_arm(
     """One of the two runs, in OUT/off or OUT/on, and what went wrong in it (`failure_counts.summary`)."""
     chosen = replace(settings, **ARMS[arm])
     path = out / arm
-    if isinstance(backbone, str):
-        run = describe(
-            units, path, backbone=backbone, profile=profile, jobs=profile.jobs, settings=chosen, progress=progress
-        )
-        run.close()
-    else:
-        run = _describe_with(backbone, units, path, profile, chosen, progress)
+    run = describe(
+        units, path, backbone=backbone, profile=profile, jobs=profile.jobs, settings=chosen, progress=progress
+    )
+    run.close()
     return summary(
         failures_of(transcript.records, _found(run, unit, transcript))
         for unit, transcript in zip(run.units, run.transcripts, strict=True)
     )
-
-
-def _describe_with(
-    backbone: Backbone, units: Sequence[Unit], path: Path, profile: Profile, settings: Settings, progress: RunProgress
-) -> Run:
-    """`describe` for a backbone that has no name in the registry."""
-    layers = list(dict.fromkeys(unit.layer for unit in units))
-    with locked(path):
-        services = open_services([units[0].target], {units[0].target: layers}, profile, path, progress)
-        work = run_units(units, backbone, services, settings, path, profile.jobs, progress.unit)
-        transcripts = asyncio.run(work)
-        write_metrics(path, services)
-    return Run(path, list(units), services, transcripts, settings.seed)
 
 
 def _found(run: Run, unit: Unit, transcript: Transcript) -> bool:
@@ -99,7 +82,7 @@ def failure_modes_command(
     out: Path,
     json_file: Path | None,
     console: Console,
-    profile: str = "testbed",
+    profile: str | Profile = "testbed",
     jobs: int | None = None,
     turns: int | None = None,
     seed: int = 0,
@@ -112,17 +95,22 @@ def failure_modes_command(
     """
     from ...agent.progress import TerminalProgress
 
-    loaded = load_profile(profile)
+    loaded = profile if isinstance(profile, Profile) else load_profile(profile)
     if loaded.world != "testbed":
         raise UserError(
-            f"the profile {profile} draws with {loaded.world}, and the neurons of known truth only see what the "
+            f"the profile draws with {loaded.world}, and the neurons of known truth only see what the "
             "testbed draws: choose a profile with world: testbed."
         )
     loaded = replace(loaded, jobs=jobs or loaded.jobs)
     settings = Settings(turns=turns or loaded.turns, seed=seed, sandbox=sandbox)
     drawn = units_of(units, seed)
     chosen: str | Backbone = FlawedBackbone() if backbone == FLAWED else backbone
-    result: dict[str, Any] = {"backbone": backbone, "profile": profile, "seed": seed, "turns": settings.turns}
+    result: dict[str, Any] = {
+        "backbone": backbone,
+        "vlm": loaded.vlm and dict(loaded.vlm),
+        "seed": seed,
+        "turns": settings.turns,
+    }
     for arm in ARMS:
         console.print(f"Guards {arm}: {len(drawn)} neurons with {backbone}, into {out / arm}", soft_wrap=True)
         with TerminalProgress(console, len(drawn)) as bars:

@@ -53,10 +53,12 @@ def families() -> Mapping[str, Family]:
     """All of `families.yaml`, by name."""
     rows = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     lists = {entry.name for entry in fields(Family) if str(entry.type).startswith("tuple")}
-    return {
-        name: Family(name=name, **{key: tuple(value) if key in lists else value for key, value in row.items()})
-        for name, row in rows.items()
-    }
+
+    def made(name: str, row: Mapping[str, Any]) -> Family:
+        values: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in row.items()}
+        return Family(name=name, **values)
+
+    return {name: made(name, row) for name, row in rows.items()}
 
 
 def family(name: str, where: str = "family") -> Family:

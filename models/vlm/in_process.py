@@ -196,8 +196,7 @@ class InProcessModel:
         if ended is not None:
             answer = answer[: ended + 1]
         text = self._processor.tokenizer.decode(answer, skip_special_tokens=True)
-        finish = "length" if ended is None else "stop"
-        return ChatReply(text, finish, prompt_tokens, len(answer), cached_tokens=0)
+        return ChatReply(text, "length" if ended is None else "stop", prompt_tokens, len(answer), cached_tokens=0)
 
 
 def _specials(processor: Any) -> tuple[str, ...]:

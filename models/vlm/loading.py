@@ -59,9 +59,10 @@ def read_model(
         options["device_map"] = {"": device}
     try:
         with quiet():
-            model, told = AutoModelForImageTextToText.from_pretrained(
+            read: Any = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=DTYPES[dtype], output_loading_info=True, **LOCAL, **options
             )
+            model, told = read
     except torch.OutOfMemoryError:
         raise
     except Exception as problem:

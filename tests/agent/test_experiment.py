@@ -37,7 +37,7 @@ tools.display("done", images[0])
 
 
 def interpret(run: Path, replies: list[str], turns: int = 6, **settings: object) -> tuple[Transcript, CannedBackbone]:
-    """Without guards and without the check of code, which test_experiment_checks.py is about, unless they are asked for."""
+    """Without guards and the check of code, which test_experiment_checks.py is about, unless they are asked for."""
     backbone = CannedBackbone(replies)
     chosen = Settings(**{"turns": turns, "guards": (), "check_code": False} | settings)  # type: ignore[arg-type]
     transcripts = asyncio.run(run_units([UNIT], backbone, {"fake": services(run)}, chosen, run, jobs=1))

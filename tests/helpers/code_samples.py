@@ -85,7 +85,7 @@ class FakeTools(_Api):
 
 
 def run_like_the_sandbox(code: str) -> str | None:
-    """Run code as the worker does, against the fakes. What could be seen of it; None: nothing. Raises what it raises."""
+    """Run code as the worker does, against the fakes. What could be seen of it (None: nothing). Raises what it raises."""
     module = types.ModuleType("experiment")
     system, tools = FakeSystem(), FakeTools()
     error = type("ExperimentError", (Exception,), {})
