@@ -85,7 +85,7 @@ class FakeTools(_Api):
 
 
 def run_like_the_sandbox(code: str) -> str | None:
-    """Run code as the worker does, against the fakes. What could be seen of it (None: nothing). Raises what it raises."""
+    """Run code as the worker does, against the fakes: what could be seen of it, or None. Raises what it raises."""
     module = types.ModuleType("experiment")
     system, tools = FakeSystem(), FakeTools()
     error = type("ExperimentError", (Exception,), {})
@@ -161,7 +161,8 @@ VALID: list[str] = [
     + "    print(square(3))\n",
     _DEF + "    def prompts():\n        yield 'a dog'\n        yield from ['a cat']\n"
     "    print(system.neuron(tools.text2image(list(prompts())))[0])\n",
-    "class run_experiment:\n    def __init__(self, system, tools):\n        print(system.neuron(tools.text2image(['a'])))\n",
+    "class run_experiment:\n    def __init__(self, system, tools):\n"
+    "        print(system.neuron(tools.text2image(['a'])))\n",
     # numpy, PIL, the standard library.
     "import numpy as np\nfrom PIL import Image, ImageFilter\nimport math, random, statistics\n"
     + _DEF
