@@ -97,8 +97,8 @@ class GuardedProcess:
     def _close(self) -> None:
         """The guard is gone, or as good as gone."""
         if b"ended" not in self._said:
-            # It was killed: what it guarded may still be there, in its session.
-            _kill_session(self._guard.pid)
+            # It was killed: what it guarded may still be there.
+            _kill_left(self._guard.pid, self._sockets)
             shutil.rmtree(self._sockets, ignore_errors=True)
         self._guard.wait()
         for pipe in (self._guard.stdin, self._guard.stdout):
@@ -107,12 +107,15 @@ class GuardedProcess:
                     pipe.close()
 
 
-def _kill_session(session: int) -> None:
+def _kill_left(session: int, sockets: str) -> None:
+    """Kill what a guard that is gone has left: what is in its session, or was given the directory for sockets."""
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != session:
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                if int(file.read().rpartition(b")")[2].split()[3]) == session:
-                    os.kill(int(name), signal.SIGKILL)
+        if not name.isdigit() or int(name) == session:
+            continue
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{name}/stat").read_bytes().rpartition(b")")[2].split()
+            if int(fields[3]) == session or os.fsencode(sockets) in Path(f"/proc/{name}/environ").read_bytes():
+                os.kill(int(name), signal.SIGKILL)
 
 
 def free_port() -> int:
