@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from .chat_client import ChatClient
+from .chat_client import ChatClient, special_tokens
 from .explain_vlm import server_share
 from .plan import ModelFacts, Plan
 from .profile import Profile
@@ -103,6 +103,7 @@ def _client(vlm: Vlm, url: str, api_key: str | None) -> ChatClient:
         images_first=vlm.family.images_first,
         system_role=vlm.family.system_role,
         adds_special_tokens=checkpoint.adds_special_tokens if checkpoint else False,
+        specials=special_tokens(checkpoint.tokenizer) if checkpoint else (),
     )
 
 
