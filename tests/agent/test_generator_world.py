@@ -27,7 +27,7 @@ tools.display(more[1])
 """
 )
 LONG = experiment('tools.display(tools.text2image(["a dog " * 60])[0])')
-BAD = experiment('tools.text2image(["a dog", "  "])')
+BAD = experiment('tools.display(tools.text2image(["a dog", "  "])[0])')
 
 
 def profile(**changes: object) -> Profile:
