@@ -91,7 +91,7 @@ def test_a_run_whose_experiments_run(served: Served, tmp_path: Path, monkeypatch
 
 
 def test_the_same_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    profiles = [profile_of(backbone="in-process", max_tokens=200, concurrent=count) for count in (4, 1)]
+    profiles = [profile_of(backbone="in-process", max_tokens=320, concurrent=count) for count in (4, 1)]
     run, same = (
         experimenting(profile, tmp_path / name, monkeypatch, 1) for profile, name in zip(profiles, "ab", strict=True)
     )
