@@ -81,9 +81,7 @@ def _served(
         return ServedRunner(awake, partial(_client, vlm, url, key), None, vision), lambda plan: None
     allotment = Allotment()
     log = servers_directory() / f"{options.model}-{os.getpid()}.log"
-    server = VllmServer(
-        partial(allotment.command, vlm), log, options.port, progress=lambda now: say(_told(options.model, now))
-    )
+    server = VllmServer(partial(allotment.command, vlm), log, options.port, progress=_Stages(options.model, say))
 
     def planned(plan: Plan) -> None:
         allotment.plan, allotment.amounts = plan, memory_of(profile)
@@ -107,8 +105,17 @@ def _client(vlm: Vlm, url: str, api_key: str | None) -> ChatClient:
     )
 
 
-def _told(model: str, now: Progress) -> str:
-    return f"{model}: {now.state}, {now.text} ({now.seconds:.0f} s)" if now.text else f"{model}: {now.state}"
+class _Stages:
+    """Tells each stage of a server's start, and each restart, once."""
+
+    def __init__(self, model: str, say: Callable[[str], None]) -> None:
+        self._model, self._say, self._last = model, say, ("", "")
+
+    def __call__(self, now: Progress) -> None:
+        if (now.state, now.text) != self._last:
+            self._last = (now.state, now.text)
+            text = f", {now.text}" if now.text else ""
+            self._say(f"{self._model}: {now.state}{text} ({now.seconds:.0f} s)")
 
 
 def close_model(scheduler: Scheduler) -> None:
