@@ -13,7 +13,7 @@ from typing import Any
 
 from ..engine.assembly import assemble
 from ..engine.exemplars import ExemplarIndex, Manifest
-from ..engine.profile import GENERATORS, Profile, cache_directory, load_profile
+from ..engine.profile import DESCRIBERS, GENERATORS, Profile, cache_directory, load_profile
 from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
@@ -101,27 +101,27 @@ def open_services(
     indexes = {name: open_index(target, layers[name], profile, progress) for name, target in opened.items()}
     scheduler = assemble(opened, world, Describer(), profile.jobs, profile, vlm, progress.server)
     models = Models() if profile.world == "testbed" else Models(TEXT_TO_IMAGE, EDIT)
-    observer = observer_of(profile, vlm, scheduler)
+    observer = Observer(vlm, scheduler) if vlm is not None and describer_of(profile, vlm) == "vlm" else None
     return {
         name: Services(target, indexes[name], scheduler, images, models, observer) for name, target in opened.items()
     }
 
 
-def observer_of(profile: Profile, vlm: Vlm | None, scheduler: Scheduler) -> Observer | None:
-    """The vision-language model as describer, where the profile wants that; None: the offline world's describer."""
+def describer_of(profile: Profile, vlm: Vlm | None) -> str:
+    """Who describes pictures, one of DESCRIBERS. Raises UserError for a choice that is none, or cannot be had."""
     wanted = profile.describer or ("vlm" if vlm is not None and profile.world != "testbed" else "pixels")
-    if wanted == "pixels":
-        return None
-    if vlm is None:
+    if wanted not in DESCRIBERS:
+        raise UserError(f"there is no describer {wanted!r}: choose from {', '.join(DESCRIBERS)}.")
+    if wanted == "vlm" and vlm is None:
         raise UserError(
             f"the describer vlm needs a vision-language model, and the backbone {profile.backbone} is none: choose "
             "another --backbone, or describer: pixels."
         )
-    if vlm.images_per_turn == 0:
+    if wanted == "vlm" and vlm is not None and vlm.images_per_turn == 0:
         raise UserError(
-            f"{vlm.title} is shown no pictures (images: 0), so that it cannot describe any: describer: pixels."
+            f"{vlm.title} is shown no pictures (images: 0), so that it cannot describe any: choose describer: pixels."
         )
-    return Observer(vlm, scheduler)
+    return wanted
 
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
@@ -196,6 +196,7 @@ def describe(
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
     vlm = model_of(chosen) if given is None else None
+    describer_of(chosen, vlm)  # refused before anything is loaded
     facts = facts_of(named, backbone_name(chosen, vlm), chosen, settings, vlm)
     with locked(path):
         joined(path, facts)  # refused before an index is built for it

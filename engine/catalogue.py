@@ -168,7 +168,10 @@ class Catalogue:
     def vlm(self, name: str, where: str = "model") -> VlmEntry:
         """The vision-language model of that name; otherwise as `generator`."""
         if name not in self.vlms:
-            raise UserError(f"{where}: there is no vlm {name!r}: choose from {nearest_first(name, list(self.vlms))}.")
+            raise UserError(
+                f"{where}: there is no vlm {name!r}: choose from {nearest_first(name, list(self.vlms))}, or give the "
+                "folder of a checkpoint."
+            )
         return self.vlms[name]
 
 

@@ -209,6 +209,11 @@ class VllmServer:
                 self._set("failed" if reason and not self._stopping else "stopped")
             if reason:
                 self._tell("failed", reason)
+        except UserError as problem:  # of the command
+            with self._condition:
+                self._reason = str(problem)
+                self._set("failed")
+            self._tell("failed", self._reason)
         except Exception as problem:  # nobody else would tell those who wait
             with self._condition:
                 self._reason = f"the server's supervisor failed ({type(problem).__name__}: {problem})."

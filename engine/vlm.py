@@ -97,12 +97,13 @@ def with_model(
 
 def resolve_vlm(profile: Profile) -> Vlm:
     """The profile's model. Raises UserError for what is missing or wrong, in the options as in the files."""
-    options = vlm_options(profile)
-    if options is None:
+    if profile.vlm is None or "model" not in profile.vlm:
         raise UserError(
             f"the backbone {profile.backbone} needs a vision-language model: name one with --vlm (a folder, or a name "
             "of the catalogue), or in the profile under vlm."
         )
+    options = vlm_options(profile)
+    assert options is not None
     if options.url is not None and options.path is None:
         return Vlm(options, chosen := _family_elsewhere(options), None, estimate(chosen), False)
     checkpoint = read_checkpoint(checkpoint_path(options), options.model)

@@ -97,8 +97,8 @@ class VlmOptions:
 
     def _check_together(self, where: str) -> None:
         if self.adapter is not None and self.adapter not in self.adapters and self.url is None:
-            known = ", ".join(self.adapters) or "none is named under adapters"
-            raise UserError(f"{where}: there is no adapter {self.adapter!r}: choose from {known}.")
+            known = f"choose from {', '.join(self.adapters)}" if self.adapters else "name its folder under adapters"
+            raise UserError(f"{where}: there is no adapter {self.adapter!r}: {known}.")
         if self.path is None and self.url is None:
             entry = catalogue().vlm(self.model, where)
             if self.context > entry.context:

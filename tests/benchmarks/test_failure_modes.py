@@ -151,13 +151,16 @@ def test_units_are_of_each_kind_in_turn() -> None:
 def test_the_table_shows_every_way_to_fail_with_what_it_means() -> None:
     arm = summary([UnitFailures(4, True, [Failing(1, "copied-example", True)], True)])
     sent = summary([UnitFailures(4, True, [Failing(1, "copied-example", False)], True)])
-    console = Console(file=io.StringIO(), width=160)
+    console = Console(file=io.StringIO(), width=80)
     console.print(table({"backbone": "flawed", "seed": 0, "off": arm, "on": sent}))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert set(MEANING) == set(MODES) and all(mode in text for mode in MODES)
-    row = next(line for line in text.splitlines() if "copied-example" in line)
-    assert [cell.strip() for cell in row.split("│")[2:5]] == ["25 % [5-70]", "0 % [0-49]", "1"]
-    assert "Wilson" in EXPLANATION
+    lines = text.splitlines()
+    place = next(i for i, line in enumerate(lines) if "copied-example" in line)
+    cells = [[cell.strip() for cell in line.split("│")[2:5]] for line in lines[place : place + 2]]
+    assert cells == [["25 %", "0 %", "1"], ["[5-70]", "[0-49]", ""]]
+    assert "Wilson" in EXPLANATION and all(meaning in EXPLANATION for meaning in MEANING.values())
+    assert max(map(len, EXPLANATION.splitlines())) <= 80
 
 
 PROFILE = "world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 240\njobs: 1\nturns: 4\n"
