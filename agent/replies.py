@@ -253,6 +253,10 @@ def _code(read: _Read, concluded: bool) -> str | None:
     return body.rstrip() + "\n"
 
 
+_PLACEHOLDER = re.compile(r"[\s:*_\"'`]*<[^<>]*>")
+"""The form's "<a few words>", copied instead of filled in."""
+
+
 def _labels(body: str) -> list[str]:
     """The label, or several on one line ("dogs, [LABEL 2]: cats"), of a section's first paragraph."""
     paragraph = " ".join(body.partition("\n\n")[0].split())
@@ -260,6 +264,8 @@ def _labels(body: str) -> list[str]:
 
 
 def _label(text: str) -> str:
+    if _PLACEHOLDER.match(text):
+        raise ExperimentError("A [LABEL] of your reply repeats the form: write the concept in the place of <...>.")
     label = text.strip(_AROUND)
     if not label:
         raise ExperimentError("A [LABEL] of your reply is empty: write a few words after it.")

@@ -179,3 +179,21 @@ def test_one_conclusion_in_many_dresses(reply: str, labels: list[str]) -> None:
 def test_what_cannot_be_meant_is_told(reply: str, told: str) -> None:
     with pytest.raises(ExperimentError, match=re.escape(told)):
         parse_reply(reply)
+
+
+@pytest.mark.parametrize(
+    "text", ["[LABEL]: <a few words>", "[DESCRIPTION]: d\n[LABEL]: **<a few words>** (or more)", "[LABEL 1]: <one>\n"]
+)
+def test_the_form_copied_is_no_label(text: str) -> None:
+    with pytest.raises(ExperimentError, match="repeats the form"):
+        parse_reply(text)
+
+
+@pytest.mark.parametrize("label", ["**", "_", "``"])
+def test_a_label_without_a_word_is_empty(label: str) -> None:
+    with pytest.raises(ExperimentError, match="empty"):
+        parse_reply(f"[DESCRIPTION]: d\n[LABEL]: {label}\n")
+
+
+def test_a_label_that_only_holds_such_signs_is_one() -> None:
+    assert parse_reply("[LABEL]: A<B and dogs>cats").labels == ["A<B and dogs>cats"]
