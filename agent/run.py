@@ -30,7 +30,7 @@ from .observer import Observer
 from .services import Models, Services, scheduler_of
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
-VERSIONED = ("torch", "numpy", "pillow", "skia-python")
+VERSIONED = ("torch", "transformers", "numpy", "pillow", "skia-python")
 GROWING = ("units", "target")
 """Facts of run.json that a later call on the same directory may add to."""
 
