@@ -12,7 +12,8 @@ from ...models.generators import EditGenerator, Job, Picture, TextToImageGenerat
 from ..items import Drawn, Edit, TextToImage
 from ..plan import Component, Duration, ModelFacts, Workspace
 from ..residency import WeightStore
-from .base import ModelUnavailable, OutOfMemory
+from .base import OutOfMemory
+from .loading import loading_to
 
 TEXT_TO_IMAGE = "text2image"
 EDIT = "edit"
@@ -82,16 +83,8 @@ class GeneratorRunner:
         await asyncio.to_thread(self._load, self._place(device))
 
     def _load(self, place: str) -> None:
-        with self._lock:
-            try:
-                self._store.load(self.facts.name, place)
-            except torch.OutOfMemoryError as problem:
-                raise OutOfMemory(f"the weights of {self.facts.name} do not fit on {place}") from problem
-            except RuntimeError as problem:
-                raise ModelUnavailable(
-                    f"{self.facts.name} cannot be loaded on {place} ({_first_line(problem)}): see whether the device "
-                    "works (`nvidia-smi`), then start again."
-                ) from problem
+        with self._lock, loading_to(place, self.facts.name):
+            self._store.load(self.facts.name, place)
 
     async def offload(self) -> None:
         """See Runner.offload."""
@@ -159,7 +152,3 @@ class GeneratorRunner:
 
 def _answer(result: Picture | ExperimentError) -> Drawn | ExperimentError:
     return Drawn(result.image, result.note) if isinstance(result, Picture) else result
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

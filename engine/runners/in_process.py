@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from ...models.errors import UserError
 from ...models.threads import cpu_threads
 from ...models.vlm.chat import ChatReply, ChatRequest
 from ...models.vlm.in_process import InProcessModel
 from ..plan import Component, ModelFacts
 from ..residency import NotLoadedError, WeightStore
-from .base import ModelUnavailable, OutOfMemory
+from .base import OutOfMemory
 from .chat_counts import ChatCounts
+from .loading import loading_to
 
 
 class InProcessRunner:
@@ -55,22 +55,12 @@ class InProcessRunner:
         await asyncio.to_thread(self._load, self._place(device))
 
     def _load(self, place: str) -> None:
-        with self._lock:
-            try:
-                self._model.use(place)
-                if self._model.quantized:
-                    self._model.read(place)
-                else:
-                    self._store.load(self.facts.name, place)
-            except torch.OutOfMemoryError as problem:
-                raise OutOfMemory(f"the weights of {self.facts.name} do not fit on {place}") from problem
-            except UserError as problem:
-                raise ModelUnavailable(str(problem)) from problem
-            except RuntimeError as problem:
-                raise ModelUnavailable(
-                    f"{self.facts.name} cannot be loaded on {place} ({problem}): see whether the device works "
-                    "(`nvidia-smi`), then start again."
-                ) from problem
+        with self._lock, loading_to(place, self.facts.name):
+            self._model.use(place)
+            if self._model.quantized:
+                self._model.read(place)
+            else:
+                self._store.load(self.facts.name, place)
 
     async def offload(self) -> None:
         """See Runner.offload."""
