@@ -117,6 +117,9 @@ class VllmServer:
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises UserError with the line of the log that says why it cannot."""
+        ending = self._thread if self._state in ("stopped", "failed") else None
+        if ending is not None:
+            ending.join()  # it has told how it ended, and is about to
         with self._condition:
             if self._thread is not None and self._thread.is_alive():
                 raise RuntimeError("the server is running already")
