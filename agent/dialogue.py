@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .backbones.base import Message, Part, Passage, Picture
-from .transcript import Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
+from .transcript import NOT_RUN, Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
 
 STDOUT_LIMIT = 4000
 """Characters of printed output that the backbone sees of one experiment."""
@@ -41,16 +41,15 @@ def _result(record: Experiment, images: ImageStore) -> list[Part]:
     if record.stdout:
         parts.append(Passage(f"Printed:\n{record.stdout[:STDOUT_LIMIT]}", ""))
     if record.outcome != "ok":
-        what = {"error": "Your code raised an error", "timeout": "Your code ran out of time"}.get(
-            record.outcome, "Your code broke a limit"
-        )
-        parts.append(f"{what}:\n{record.error}\nMend it in your next reply.")
+        what = _TROUBLE.get(record.outcome, "Your code broke a limit:\n")
+        parts.append(f"{what}{record.error}\nMend it in your next reply.")
     elif not record.log and not record.stdout:
         parts.append("The experiment logged nothing: call tools.log_experiment to see results.")
     parts.extend(remark.text for remark in record.remarks)
     return parts
 
 
+_TROUBLE = {"error": "Your code raised an error:\n", "timeout": "Your code ran out of time:\n", NOT_RUN: ""}
 SHORT_TEXT = 300
 """Characters that are kept of an entry's text when it is shortened."""
 

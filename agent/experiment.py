@@ -23,6 +23,7 @@ from .services import Services, running
 from .system import System
 from .tools import Tools
 from .transcript import (
+    NOT_RUN,
     Conclusion,
     Experiment,
     Failure,
@@ -190,8 +191,8 @@ class UnitRun:
         """The first time, the reply may be written again without a turn being spent; then it was an experiment that
         failed."""
         if _repairing(self.transcript.records):
-            return Experiment(turn, code, "error", wrong)
-        return Notice(turn, CHECK, f"Your code was not run:\n{wrong}\nMend it now; this reply does not count.")
+            return Experiment(turn, code, NOT_RUN, wrong)
+        return Notice(turn, CHECK, f"{wrong}\nThis reply does not count as an experiment.")
 
     async def _experiment(self, turn: int, code: str, remarks: list[Remark]) -> Experiment:
         thresholds = [record.activation_threshold for record in self.transcript.of(Experiment)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from .guards import LET_PASS, REFUSED, REMARKED, guard_counts
 from .report_data import UnitRun
-from .transcript import Conclusion, Experiment, Notice
+from .transcript import NOT_RUN, Conclusion, Experiment, Notice
 
 REPLY_COLUMNS = ("What happened", "Times", "Units")
 GUARD_COLUMNS = ("Guard", "Refused", "Remarked", "Let pass", "Units")
@@ -70,7 +70,7 @@ def _what(record: Any) -> str | None:
     if isinstance(record, Notice):
         return {"unreadable-reply": _UNREADABLE, "code-check": _CHECKED, "code-after-last-turn": _LATE}.get(record.kind)
     if isinstance(record, Experiment):
-        return {"ok": None, "error": _RAISED}.get(record.outcome, _LIMIT)
+        return {"ok": None, "error": _RAISED, NOT_RUN: _CHECKED}.get(record.outcome, _LIMIT)
     if isinstance(record, Conclusion):
         return _FORCED if record.forced else None
     return _FAILED if record.type == "failure" else None

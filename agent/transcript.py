@@ -72,10 +72,14 @@ class Remark:
     text: str
 
 
+NOT_RUN = "not-run"
+"""Outcome of an experiment in whose code a check found what is wrong, twice in a row."""
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised, or was never run: a check found
-    what is wrong with it), "timeout" or "limit".
+    """The code of a reply and what came of it. outcome: "ok", "error" (its code raised), "timeout", "limit" or
+    NOT_RUN.
 
     activation_threshold: what a new maximum is measured against once tools.dataset_exemplars was called
     (the mean activation of the exemplars), None before.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...agent.guards import GUARDS, find_in_conclusion, find_in_experiment
 from ...agent.replies import parse_reply
-from ...agent.transcript import Conclusion, Experiment, Notice, Record, Reply
+from ...agent.transcript import NOT_RUN, Conclusion, Experiment, Notice, Record, Reply
 from ...models.errors import ExperimentError
 from .testbed_study import wilson
 
@@ -19,8 +19,6 @@ UNREADABLE, CODE_CHECK, RUNTIME, AFTER_LAST, FORCED = FORMAT_MODES = (
     "code-after-last-turn",
     "forced-conclusion",
 )
-NEVER_RAN = "Your code was not run"
-"""How the error of an experiment begins whose code a check stopped."""
 MODES: tuple[str, ...] = (*GUARDS, *FORMAT_MODES)
 
 
@@ -55,7 +53,7 @@ def failures_of(records: Sequence[Record], found: bool | None = None) -> UnitFai
     acted = {
         record.turn
         for record in records
-        if isinstance(record, Conclusion) or (isinstance(record, Experiment) and not record.error.startswith(NEVER_RAN))
+        if isinstance(record, Conclusion) or (isinstance(record, Experiment) and record.outcome != NOT_RUN)
     }
     unit = UnitFailures(
         replies=sum(isinstance(record, Reply) for record in records),
@@ -70,7 +68,7 @@ def failures_of(records: Sequence[Record], found: bool | None = None) -> UnitFai
             unit.failures.append(Failing(record.turn, record.kind, False))
         elif isinstance(record, Experiment) and record.outcome != "ok":
             # Code that was found wrong twice in a row counts as an experiment, though it never ran.
-            ran = not record.error.startswith(NEVER_RAN)
+            ran = record.outcome != NOT_RUN
             unit.failures.append(Failing(record.turn, RUNTIME if ran else CODE_CHECK, ran))
         elif isinstance(record, Conclusion) and record.forced:
             unit.failures.append(Failing(record.turn, FORCED, True))

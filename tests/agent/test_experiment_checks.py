@@ -7,7 +7,7 @@ import pytest
 from fakes import CONCLUSION, UNIT, CannedBackbone, experiment, services
 from maia.agent.experiment import FINAL_ATTEMPTS, REFUSED_ANSWER, Settings, run_units, turns_spent
 from maia.agent.guards import GUARDS, REFUSALS
-from maia.agent.transcript import Conclusion, Experiment, Failure, Notice, Reply, Transcript
+from maia.agent.transcript import NOT_RUN, Conclusion, Experiment, Failure, Notice, Reply, Transcript
 
 WRONG = experiment("tools.text2picture(['red 1'])")
 EXEMPLARS = experiment(
@@ -51,7 +51,7 @@ def test_code_found_wrong_is_not_run_and_may_be_mended_at_no_cost(tmp_path: Path
 def test_a_repair_that_is_wrong_again_counts(tmp_path: Path) -> None:
     transcript, _ = interpret(tmp_path, [WRONG, WRONG, WRONG, WRONG, CONCLUSION, CONCLUSION], turns=2)
     assert kinds(transcript)[:8] == ["Reply", "code-check", "Reply", "Experiment"] * 2
-    assert [record.outcome for record in transcript.of(Experiment)] == ["error", "error"]
+    assert [record.outcome for record in transcript.of(Experiment)] == [NOT_RUN, NOT_RUN]
     assert all("text2picture" in record.error for record in transcript.of(Experiment))
     assert kinds(transcript)[8] == "last-turn"
 

@@ -8,7 +8,7 @@ import pytest
 from maia.agent.backbones.scripted.backbone import ScriptedBackbone
 from maia.agent.backbones.scripted.hypotheses import Hypothesis
 from maia.agent.guards import GUARDS
-from maia.agent.transcript import Conclusion, Experiment, LogEntry, Notice, Record, Reply
+from maia.agent.transcript import NOT_RUN, Conclusion, Experiment, LogEntry, Notice, Record, Reply
 from maia.benchmarks.quality.failure_counts import (
     AFTER_LAST,
     CODE_CHECK,
@@ -46,7 +46,7 @@ def test_every_way_to_fail_is_found_in_a_transcript() -> None:
         Reply(4, "[CODE]:\n```python\nsystem.x()\n```"),
         Notice(4, CODE_CHECK, "system has no x"),
         Reply(5, "[CODE]:\n```python\nsystem.y()\n```"),
-        Experiment(5, "system.y()\n", "error", "Your code was not run, because it cannot work as it stands."),
+        Experiment(5, "system.y()\n", NOT_RUN, "system has no y"),
         Notice(6, "last-turn", "no more"),
         Reply(7, COPY),
         Notice(7, AFTER_LAST, "not run"),
