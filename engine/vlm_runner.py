@@ -119,11 +119,15 @@ class _Stages:
 
 
 def close_model(scheduler: Scheduler) -> None:
-    """Stop the server that a run has started for its vision-language model, if it has."""
+    """Stop the server that a run has started for its vision-language model, if it has. Its log stays only if there is
+    something to be looked up in it."""
     if VLM in scheduler.plan.places:
         runner = scheduler.runner(VLM)
-        if isinstance(runner, ServedRunner) and runner.server is not None:
-            runner.server.stop()
+        if isinstance(runner, ServedRunner) and (server := runner.server) is not None:
+            uneventful = server.state != "failed" and server.restarts == 0
+            server.stop()
+            if uneventful:
+                server.log.unlink(missing_ok=True)
 
 
 def model_counts(scheduler: Scheduler) -> dict[str, Any]:
