@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.errors import UserError
+from ..models.errors import UserError, first_line
 from ..models.vlm.chat import ChatImage, ChatMessage, ChatReply, ChatRequest, ContextOverflow, RequestFailed, Sampling
 from ..models.vlm.conversation import harmless
 from .serving_http import metric_sums
@@ -177,7 +177,7 @@ class ChatClient:
                     ) from None
                 pause = _pause(attempt, problem.response.headers.get("retry-after"))
             except (openai.APIResponseValidationError, ValueError) as problem:
-                raise RequestFailed(f"{self.url} answers what cannot be read: {_first_line(problem)}") from None
+                raise RequestFailed(f"{self.url} answers what cannot be read: {first_line(problem)}") from None
             self.retries += 1
             await asyncio.sleep(min(pause, self._patience))
         raise AssertionError("unreachable")
@@ -336,7 +336,7 @@ def _reply(answer: Any) -> ChatReply:
             cached,
         )
     except (AttributeError, TypeError, ValueError, IndexError) as problem:
-        raise RequestFailed(f"the server's answer cannot be read: {_first_line(problem)}") from None
+        raise RequestFailed(f"the server's answer cannot be read: {first_line(problem)}") from None
 
 
 def _pause(attempt: int, wanted: str | None) -> float:
@@ -358,11 +358,7 @@ def _text(problem: Any) -> str:
 
 
 def _cause(problem: BaseException) -> str:
-    return _first_line(problem.__cause__ or problem)
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+    return first_line(problem.__cause__ or problem)
 
 
 def _dot() -> ChatImage:

@@ -59,13 +59,11 @@ def serve_command(
         starting.start()
         try:
             while not stopped.wait(LOOK_S):
-                if teller.url is not None and server.state == "ready" and server.url != teller.url:
-                    teller.url = server.url
+                if server.state == "ready" and server.url != teller.url:
+                    first, teller.url = teller.url is None, server.url
                     _make_known(vlm, server.command)
-                if teller.url is None and server.state == "ready":
-                    teller.url = server.url
-                    _make_known(vlm, server.command)
-                    say(_how_to_use(vlm, server))
+                    if first:
+                        say(_how_to_use(vlm, server))
         finally:
             remove_state(os.getpid())
             server.stop()

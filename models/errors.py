@@ -14,3 +14,8 @@ class UserError(Exception):
 
     The message is one sentence: what is wrong, the valid choices, and the command that fixes it.
     """
+
+
+def first_line(problem: BaseException) -> str:
+    """What an error says first, 200 characters at most; its class's name if it says nothing."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -1,55 +1,26 @@
 """Commands with a vision-language model: what a person can get wrong, and runs that go on."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_openai
 import pytest
 from command import Said, call
+from fake_server import Fake, start
 from maia.agent.transcript import Conclusion, Failure, Notice, Reply, Transcript, unit_directory
 from tiny_vlm import own_checkpoint, tiny_checkpoint
 
 UNITS = ("ground-truth.single.16", "ground-truth.single.76")
 
 
-class Server:
-    """A small server in vLLM's place; see fake_openai."""
-
-    def __init__(self, state: Path, *arguments: str, key: str | None = None) -> None:
-        environment = {**os.environ, **({"VLLM_API_KEY": key} if key else {})}
-        command = [sys.executable, fake_openai.__file__, "--state", str(state), *arguments]
-        self.state, self._process = state, subprocess.Popen(command, env=environment)
-        until = time.monotonic() + 60
-        while not (state / "port").exists() or not (state / "port").read_text():
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        self.url = f"http://127.0.0.1:{(state / 'port').read_text()}/v1"
-
-    def behave(self, *words: str) -> None:
-        (self.state / "behave").write_text("\n".join(words))
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
+    yield from start(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server"))
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
     """Wants a key, and takes no pictures."""
-    started = Server(tmp_path_factory.mktemp("guarded"), "--blind", key="secret")
-    yield started
-    started.stop()
+    yield from start(tmp_path_factory.mktemp("guarded"), "--blind", key="secret")
 
 
 def profile(place: Path, **vlm: object) -> Path:
@@ -76,7 +47,7 @@ def asked(transcript: Transcript) -> bool:
     return sum(1 for _ in transcript.of(Reply)) in (3, 4)
 
 
-def test_replies_that_say_nothing_cost_their_units_and_nothing_else(server: Server, tmp_path: Path) -> None:
+def test_replies_that_say_nothing_cost_their_units_and_nothing_else(server: Fake, tmp_path: Path) -> None:
     server.behave("ok")
     said = describe(profile(tmp_path, url=server.url))
     assert said.code == 0, said
@@ -90,7 +61,7 @@ def test_replies_that_say_nothing_cost_their_units_and_nothing_else(server: Serv
 
 
 @pytest.mark.parametrize("trouble", ["400 boom", "empty", "length", "no-choice"])
-def test_one_bad_answer_costs_one_unit_at_most(server: Server, tmp_path: Path, trouble: str) -> None:
+def test_one_bad_answer_costs_one_unit_at_most(server: Fake, tmp_path: Path, trouble: str) -> None:
     server.behave("ok", "ok", trouble, "ok")  # the first is the question whether it sees pictures
     said = describe(profile(tmp_path, url=server.url))
     assert said.code == 0, said
@@ -100,13 +71,13 @@ def test_one_bad_answer_costs_one_unit_at_most(server: Server, tmp_path: Path, t
         assert isinstance(first.end, Failure) and "boom" in first.end.reason
 
 
-def test_a_server_in_trouble_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_in_trouble_is_asked_again(server: Fake, tmp_path: Path) -> None:
     server.behave("ok", "500", "429-after 0", "drop", "ok")
     said = describe(profile(tmp_path, url=server.url))
     assert said.code == 0 and all(map(asked, transcripts(tmp_path)))
 
 
-def test_what_the_server_says_ends_the_run_with_a_sentence(server: Server, guarded: Server, tmp_path: Path) -> None:
+def test_what_the_server_says_ends_the_run_with_a_sentence(server: Fake, guarded: Fake, tmp_path: Path) -> None:
     server.behave("ok")
     places = [tmp_path / name for name in "abcd"]
     for place in places:
@@ -160,7 +131,7 @@ def test_a_plan_tells_of_the_model(tmp_path: Path) -> None:
     assert said.code == 0 and "--max-model-len 8192" in said.out and "1 picture a message" in said.out
 
 
-def test_a_run_goes_on_when_its_server_moves(server: Server, tmp_path: Path) -> None:
+def test_a_run_goes_on_when_its_server_moves(server: Fake, tmp_path: Path) -> None:
     """Where a model is asked is no part of what a run is."""
     server.behave("ok")
     assert describe(profile(tmp_path, url=server.url)).code == 0

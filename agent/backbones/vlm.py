@@ -22,7 +22,6 @@ class PromptCounts:
     """Over all requests: pictures left out, passages shortened, requests that had to be shortened once more, replies
     that were cut off."""
 
-    requests: int = 0
     images_dropped: int = 0
     passages_shortened: int = 0
     overflows: int = 0
@@ -64,7 +63,6 @@ class VlmBackbone:
             prompt = await asyncio.to_thread(fit, messages, vlm.family, vlm.images_per_turn, vlm.counter, budget)
         except ContextOverflow as error:
             raise RequestFailed(f"{error} Give vlm a larger context, or the run fewer --turns.") from None
-        self.counts.requests += 1
         self.counts.images_dropped += prompt.images_dropped
         self.counts.passages_shortened += prompt.passages_shortened
         request = ChatRequest(prompt.messages, seed, vlm.options.sampling, grammar if vlm.options.structured else None)

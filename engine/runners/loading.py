@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ...models.errors import UserError
+from ...models.errors import UserError, first_line
 from .base import ModelUnavailable, OutOfMemory
 
 
@@ -20,8 +20,7 @@ def loading_to(place: str, model: str) -> Iterator[None]:
     except UserError as problem:
         raise ModelUnavailable(str(problem)) from problem
     except RuntimeError as problem:
-        line = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
         raise ModelUnavailable(
-            f"{model} cannot be loaded on {place} ({line}): see whether the device works (`nvidia-smi`), then start "
-            "again."
+            f"{model} cannot be loaded on {place} ({first_line(problem)}): see whether the device works "
+            "(`nvidia-smi`), then start again."
         ) from problem

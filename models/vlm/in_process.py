@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from ..diffusion.components import weights_bytes
+from ..errors import first_line
 from .chat import ChatReply, ChatRequest, ContextOverflow, RequestFailed
 from .checkpoint import Checkpoint
 from .collate import IDS, collate
 from .conversation import conversation
-from .loading import DTYPES, check_4bit, check_dtype, first_line, read_model, read_processor
+from .loading import DTYPES, check_4bit, check_dtype, read_model, read_processor
 from .sampling import Row, RowLimits, RowSampling
 from .structured import GrammarMask, Grammars
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..diffusion.quiet import quiet
-from ..errors import UserError
+from ..errors import UserError, first_line
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -129,8 +129,3 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
             "trained for this checkpoint."
         ) from problem
     return wrapped.get_base_model()
-
-
-def first_line(problem: BaseException) -> str:
-    """What an error says first, 200 characters at most."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]

@@ -2,16 +2,11 @@
 
 import asyncio
 import base64
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import fake_openai
 import pytest
+from fake_server import Fake, start
 from maia.engine.chat_client import (
     ATTEMPTS,
     ChatClient,
@@ -27,39 +22,6 @@ from tiny_vlm import tiny_checkpoint
 
 PNG = ChatImage(b"\x89PNG\r\n\x1a\nrest", 4, 4)
 JPEG = ChatImage(b"\xff\xd8\xffrest", 4, 4)
-
-
-class Fake:
-    """A running server. behave: what it does next; seen: what it was asked."""
-
-    def __init__(self, state: Path, url: str, key: str | None = None) -> None:
-        self.state, self.url, self.key = state, url, key
-
-    def behave(self, *words: str) -> None:
-        (self.state / "behave").write_text("\n".join(words))
-        (self.state / "seen.jsonl").write_text("")
-
-    @property
-    def seen(self) -> list[dict]:
-        return [json.loads(line) for line in (self.state / "seen.jsonl").read_text().splitlines()]
-
-    def client(self, **options) -> ChatClient:
-        options = {"api_key": self.key, "timeout": 20.0, "patience": 0.05, **options}
-        return ChatClient(self.url, options.pop("model", "fake"), **options)
-
-
-def start(state: Path, *arguments: str, key: str | None = None) -> Iterator[Fake]:
-    env = {**os.environ, **({"VLLM_API_KEY": key} if key else {})}
-    process = subprocess.Popen([sys.executable, fake_openai.__file__, "--state", str(state), *arguments], env=env)
-    try:
-        until = time.monotonic() + 30
-        while not (state / "port").exists() or not (state / "port").read_text():
-            assert time.monotonic() < until and process.poll() is None
-            time.sleep(0.02)
-        yield Fake(state, f"http://127.0.0.1:{(state / 'port').read_text()}/v1", key)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
