@@ -107,7 +107,7 @@ def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile |
         return replace(TARGET_FACTS, name=target.name, devices=(CPU,))
     facts = TARGET_FACTS
     if profile is not None:
-        facts = sized_models(replace(profile, target=target.name, text2image=None, edit=None))[-1].facts
+        facts = sized_models(replace(profile, target=target.name, text2image=None, edit=None, vlm=None))[-1].facts
     component = Component(f"target/{target.fingerprint}", weights_bytes(target.network.module))
     where = computing if target.device.type == "cuda" else (CPU,)
     return replace(facts, name=target.name, components=(component,), devices=where)
@@ -122,7 +122,7 @@ def _generators(profile: Profile, computing: tuple[str, ...], store: WeightStore
             load = load_text_to_image if task == TEXT_TO_IMAGE else load_editor
             loaded[task] = load(options, device, share_with=loaded.values())
     # Only now: a runner takes the weights out of its generator.
-    sized = {model.facts.name: model.facts for model in sized_models(profile)}
+    sized = {model.facts.name: model.facts for model in sized_models(replace(profile, vlm=None))}
     where = {name: name for name in computing}
     return [
         GeneratorRunner(
