@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..engine.items import Purpose
 from ..models.errors import ExperimentError, UserError
 from ..models.targets import Unit
 from ..prompts.grammars import reply_grammar
@@ -45,7 +46,8 @@ FINAL_ATTEMPTS = 2
 @dataclass(frozen=True)
 class Settings:
     """What the outcome of a run depends on, beside target, unit and backbone. guards: names of those that watch over
-    replies. check_code: look for faults before code runs."""
+    replies. check_code: look for faults before code runs. drawings: those that experiments' pictures are made of (edits
+    keep to those of the picture that they change; the dataset's exemplars always show exploration's)."""
 
     task: str = "neuron-description"
     turns: int = TURNS
@@ -55,6 +57,7 @@ class Settings:
     check_code: bool = True
     sandbox: str = "bubblewrap"
     limits: Limits = field(default_factory=Limits)
+    drawings: Purpose = "exploration"
 
 
 Progress = Callable[[Unit, Transcript], None]
@@ -67,7 +70,8 @@ class UnitRun:
     def __init__(
         self, unit: Unit, backbone: Backbone, services: Services, settings: Settings, run: Path, progress: Progress
     ) -> None:
-        self.unit, self.backbone, self.services, self.settings = unit, backbone, services, settings
+        self.unit, self.backbone, self.settings = unit, backbone, settings
+        self.services = replace(services, drawings=settings.drawings)
         self.transcript = Transcript(unit_directory(run, str(unit)) / "transcript.jsonl")
         self._progress = progress
         methods = api_methods(settings.removed_tools)
@@ -120,6 +124,8 @@ class UnitRun:
                 "guards": list(settings.guards),
                 "check_code": settings.check_code,
                 "target_fingerprint": self.services.target.fingerprint,
+                # Only where it was chosen, so that transcripts from before the choice go on.
+                **({"drawings": settings.drawings} if settings.drawings != "exploration" else {}),
             },
         )
 

@@ -21,6 +21,7 @@ from ..engine.vlm import Vlm
 from ..engine.vlm_runner import close_model, model_counts
 from ..models.errors import UserError
 from ..models.files import write_whole
+from ..models.registry import GROUND_TRUTHS
 from ..models.targets import Target, Unit, parse_units
 from .backbones.base import Backbone
 from .backbones.registry import backbone_name, load_backbone, model_of
@@ -126,7 +127,7 @@ def describer_of(profile: Profile, vlm: Vlm | None) -> str:
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
     """The target of that name, with the profile's weights and on its device."""
-    if name == "ground-truth":
+    if name in GROUND_TRUTHS:
         if profile.world != "testbed":
             raise UserError(
                 f"ground-truth neurons only see what the world testbed draws, not what {profile.world} do: choose "
@@ -292,6 +293,7 @@ def facts_of(
         "guards": list(settings.guards),
         "check_code": settings.check_code,
         "sandbox": settings.sandbox,
+        "drawings": settings.drawings,
         "versions": {name: _version(name) for name in VERSIONED},
     }
 
@@ -307,6 +309,7 @@ def joined(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
     try:
         old = json.loads(file.read_text(encoding="utf-8"))
         units, targets = list(map(str, old["units"])), set(map(str, old["target"]))
+        old.setdefault("drawings", Settings.drawings)  # of before there was the choice
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
     different = [name for name in facts if name not in (*GROWING, "versions") and old.get(name) != facts[name]]

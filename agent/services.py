@@ -35,7 +35,8 @@ class Models:
 @dataclass
 class Services:
     """What the units of one target share. The target answers through the scheduler only, under its name. observer: who
-    describes pictures in the place of `models.describe`."""
+    describes pictures in the place of `models.describe`. drawings: those that pictures of prompts are made of, where
+    nothing else is said."""
 
     target: Target
     index: ExemplarIndex
@@ -43,12 +44,14 @@ class Services:
     images: ImageStore
     models: Models = field(default_factory=Models)
     observer: Observer | None = None
+    drawings: Purpose = "exploration"
 
     async def text2image(
-        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose = "exploration"
+        self, prompts: Sequence[str], seeds: Sequence[int], purpose: Purpose | None = None
     ) -> list[Drawn]:
         """One picture for each (prompt, seed). Raises ExperimentError naming every prompt that cannot be drawn."""
-        items = [TextToImage(prompt, seed, purpose) for prompt, seed in zip(prompts, seeds, strict=True)]
+        chosen = purpose or self.drawings
+        items = [TextToImage(prompt, seed, chosen) for prompt, seed in zip(prompts, seeds, strict=True)]
         return await self._ask(self.models.text2image, items, "Prompt {}")
 
     async def edit(

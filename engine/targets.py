@@ -191,21 +191,21 @@ def load_target(
 ) -> Target:
     """The target of that name (see `models.registry`), ready to answer.
 
-    registry: the world whose pictures ground-truth neurons can see; needed for "ground-truth" only, which takes none
-    of the others. weights: file or directory, where the network needs one. device: "cpu", "cuda" or "cuda:N" (None:
+    registry: the world whose pictures ground-truth neurons can see; needed for those only, which take none of the
+    others. weights: file or directory, where the network needs one. device: "cpu", "cuda" or "cuda:N" (None:
     cuda if there is one). dtype: a name of DTYPES (None: float32). threads: of the CPU.
     Raises UserError for an unknown name, device or dtype, and for weights that are missing or differ.
     """
-    if name == "ground-truth":
-        from ..models.groundtruth import GroundTruthTarget
+    from ..models.registry import GROUND_TRUTHS, load_network
+
+    if name in GROUND_TRUTHS:
+        from ..models.groundtruth import ground_truth
 
         if registry is None:
             raise ValueError("ground-truth neurons need the world whose pictures they see")
         if weights is not None:
             raise UserError("ground-truth neurons have no weights: leave --weights out.")
-        return GroundTruthTarget(registry)
-    from ..models.registry import load_network
-
+        return ground_truth(name, registry)
     # Before the weights are read, which may take long.
     found_device, found_dtype = resolve_device(device), resolve_dtype(dtype)
     return NetworkTarget(load_network(name, weights), found_device, found_dtype, threads)

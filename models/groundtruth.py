@@ -1,8 +1,9 @@
-"""Ground-truth neurons as a target: the suite answers the pictures that the world made, by their segment maps."""
+"""Ground-truth neurons as a target: the suite, or other ones, answer the pictures that the world made, by their segment
+maps."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -11,12 +12,16 @@ from PIL import Image
 
 from .errors import ExperimentError
 from .groundtruth_labels import parse_label, same_truth
-from .groundtruth_neuron import MIN_AREA, REFERENCE_AREA, GroundTruthNeuron
+from .groundtruth_neuron import MIN_AREA, REFERENCE_AREA, GroundTruthNeuron, Kind
 from .groundtruth_suite import neuron_suite
+from .registry import GROUND_TRUTH, GROUND_TRUTH_HELD_OUT
 from .targets import Response, Unit, check_layers, check_unit
 from .testbed.scene import SIZE, Rendering, Scene, concept_areas, concept_mask
 
-__all__ = ["GroundTruthNeuron", "GroundTruthTarget", "SceneRegistry", "parse_label", "same_truth"]
+__all__ = ["GroundTruthNeuron", "GroundTruthTarget", "SceneRegistry", "ground_truth", "parse_label", "same_truth"]
+
+HELD_OUT_PER_KIND, HELD_OUT_SEED = 40, 0
+"""Of the neurons of GROUND_TRUTH_HELD_OUT: how many of each kind at most, and what draws them."""
 
 
 class SceneRegistry(Protocol):
@@ -26,26 +31,33 @@ class SceneRegistry(Protocol):
 
 
 class GroundTruthTarget:
-    """The fixed suite of ground-truth neurons behind the Target protocol: layers "single", "or", "conditional"."""
+    """Ground-truth neurons behind the Target protocol: a layer for each kind, "single", "or", "conditional"."""
 
-    name = "ground-truth"
     mask_threshold: float | None = 0.0
 
-    def __init__(self, registry: SceneRegistry):
+    def __init__(
+        self,
+        registry: SceneRegistry,
+        neurons: Mapping[Kind, Sequence[GroundTruthNeuron]] | None = None,
+        name: str = GROUND_TRUTH,
+    ):
+        """neurons: of each kind, in the order of their indices; None: the fixed suite. name: what units call it."""
         self._registry = registry
-        self.neurons: dict[str, tuple[GroundTruthNeuron, ...]] = {str(kind): n for kind, n in neuron_suite().items()}
+        self.name = name
+        chosen = neuron_suite() if neurons is None else neurons
+        self.neurons: dict[str, tuple[GroundTruthNeuron, ...]] = {str(kind): tuple(n) for kind, n in chosen.items()}
         self.layers: dict[str, int] = {layer: len(neurons) for layer, neurons in self.neurons.items()}
         definition = {layer: [neuron.truth for neuron in neurons] for layer, neurons in self.neurons.items()}
         text = json.dumps([MIN_AREA, REFERENCE_AREA, definition])
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def neuron(self, unit: Unit) -> GroundTruthNeuron:
-        """The neuron of that unit, with its truth. Raises UserError for a unit that the suite lacks."""
+        """The neuron of that unit, with its truth. Raises UserError for a unit that there is not."""
         self.check(unit)
         return self.neurons[unit.layer][unit.index]
 
     def check(self, unit: Unit) -> None:
-        """Raises UserError that lists the valid layers or indices if the suite lacks the unit."""
+        """Raises UserError that lists the valid layers or indices if there is no such unit."""
         check_unit(self, unit)
 
     def view(self, image: Image.Image) -> Image.Image:
@@ -121,3 +133,18 @@ def _response(answer: tuple[float, np.ndarray | None]) -> Response:
         return Response(0.0, np.zeros((SIZE, SIZE), np.float32))
     values = mask.astype(np.float32) * np.float32(value)
     return Response(float(np.float32(value)), values)
+
+
+def ground_truth(name: str, registry: SceneRegistry) -> GroundTruthTarget:
+    """The target of one of `registry.GROUND_TRUTHS`: the suite, or neurons none of whose concepts any training set may
+    have (`groundtruth_split`)."""
+    if name == GROUND_TRUTH:
+        return GroundTruthTarget(registry)
+    if name == GROUND_TRUTH_HELD_OUT:
+        from .groundtruth_split import split_concepts
+
+        drawn = split_concepts().test_neurons(HELD_OUT_PER_KIND, HELD_OUT_SEED)
+        return GroundTruthTarget(
+            registry, {kind: [n for n in drawn if n.kind == kind] for kind in neuron_suite()}, name
+        )
+    raise ValueError(f"{name!r} is no target of ground-truth neurons")

@@ -9,9 +9,13 @@ from .targets import nearest_first
 if TYPE_CHECKING:
     from .networks.network import Network
 
+GROUND_TRUTH, GROUND_TRUTH_HELD_OUT = GROUND_TRUTHS = ("ground-truth", "ground-truth-heldout")
+"""Targets that are no networks: see `groundtruth.ground_truth`."""
+
 TARGETS: dict[str, str] = {
     "efficientnet-lite0": "EfficientNet-Lite0, trained on ImageNet; its weights are installed with the program",
-    "ground-truth": "synthetic neurons of the offline world, with known truth and exact masks",
+    GROUND_TRUTH: "synthetic neurons of the offline world, with known truth and exact masks",
+    GROUND_TRUTH_HELD_OUT: "further ones, whose concepts no training set of `maia finetune` has",
     "resnet152": "ResNet-152 of torchvision, trained on ImageNet; weights from a file",
     "resnet18": "ResNet-18 of torchvision, trained on ImageNet; weights from a file",
     "dino-vits8": "ViT-S/8 trained with DINO, hidden units of its MLPs; weights from a file",
@@ -53,7 +57,7 @@ def load_network(name: str, weights: Path | str | None = None) -> "Network":
 
     spec = spec_of(name)
     path = Path(weights) if weights is not None else None
-    if spec == "ground-truth":
+    if spec in GROUND_TRUTHS:
         raise UserError("ground-truth neurons are no network: they have no weights and no layers to index.")
     if spec == "efficientnet-lite0":
         from .efficientnet import efficientnet_network

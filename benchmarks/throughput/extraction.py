@@ -26,7 +26,7 @@ from ...kernels.reduce import reduce_layer, sampling_stride, view_cells
 from ...kernels.sketch import BINS
 from ...models.errors import UserError
 from ...models.networks.network import LayerSpec
-from ...models.registry import TARGETS, load_network, spec_of
+from ...models.registry import GROUND_TRUTHS, TARGETS, load_network, spec_of
 from ...models.threads import cpu_threads
 from ..baselines.per_layer_tally import RESOLUTION
 from .extraction_ways import TYPICAL_IMAGES, Bench, one_batch, ways_of
@@ -47,7 +47,7 @@ GOALS = {"ratio_to_bare": 1.10, "speedup_over_per_layer": 6.0, "end_to_end_share
 """For two CPU cores, the default model and layers: at most the first, at least the others."""
 
 _DISTINCT = 96  # pictures that are made; further files are copies of them under other names
-_OWN_WEIGHTS = ("efficientnet-lite0", "ground-truth")
+_OWN_WEIGHTS = ("efficientnet-lite0", *GROUND_TRUTHS)
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, steps done, steps in all)."""
