@@ -54,6 +54,9 @@ class RunProgress:
     def machine(self, scheduler: Scheduler) -> None:
         """Called every second while units run: what waits, what is loaded, how large batches are."""
 
+    def scoring(self, done: int, total: int) -> None:
+        """Labels scored of all."""
+
 
 @dataclass
 class Run:

@@ -16,6 +16,7 @@ from ...agent.run import Run, RunProgress, describe, locked, open_services
 from ...engine.profile import load_profile
 from ...engine.targets import load_target
 from ...models.files import write_whole
+from ...models.registry import GROUND_TRUTH
 from ...models.targets import Unit
 from ...models.testbed.world import World
 from .predictive import bootstrap_mean
@@ -28,9 +29,10 @@ REAL_LAYERS = ("blocks.5", "blocks.10", "blocks.15", "head")
 Z = 1.96
 
 
-def ground_truth_units(per_kind: int, seed: int) -> list[Unit]:
-    """`per_kind` neurons of each kind of the suite, drawn by the seed."""
-    target = load_target("ground-truth", World())
+def ground_truth_units(per_kind: int, seed: int, name: str = GROUND_TRUTH) -> list[Unit]:
+    """`per_kind` neurons of each kind of the suite (or of another target of ground-truth neurons), or all that there
+    are, drawn by the seed."""
+    target = load_target(name, World())
     units = []
     for kind in KINDS:
         count = target.layers[kind]
@@ -63,14 +65,15 @@ def real_units(count: int, seed: int, out: Path, progress: RunProgress) -> tuple
     return chosen, refused
 
 
-def wilson(found: int, count: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a proportion."""
+def wilson(found: float, count: float) -> tuple[float, float]:
+    """95 % Wilson score interval of a proportion. Counts may be fractions: effective ones."""
     if count == 0:
         return (0.0, 1.0)
     share, spread = found / count, Z * Z / count
     centre = (share + spread / 2) / (1 + spread)
     half = Z * np.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
-    return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    # Rounding must not put the share itself outside.
+    return (max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half))))
 
 
 def summarise(scores: dict[str, Any]) -> dict[str, Any]:
