@@ -20,12 +20,13 @@ import torch
 
 from ..models.errors import UserError
 from ..models.vlm.checkpoint import Checkpoint, read_checkpoint
-from ..models.vlm.loading import check_4bit, check_dtype, read_model
+from ..models.vlm.loading import DTYPES, check_4bit, check_dtype, read_model
 from .finetune_base import check_base, fingerprint, versions
 from .finetune_options import SFT, TrainOptions, read_options
 from .finetune_samples import TRAIN, BadSample, Sample, Skipped, check_any, read_samples
 from .finetune_tokens import Encoder
 from .memory import freed_blocks_kept
+from .vlm_shape import ADAPTER_FILE
 
 REPORT, LOG, OPTIONS, CHECKPOINTS, BOARD = "training.json", "log.jsonl", "options.json", "checkpoints", "tensorboard"
 
@@ -219,16 +220,21 @@ def finish(
         seconds,
     )
     if trainer.is_world_process_zero():
-        save_adapter(trainer.accelerator.unwrap_model(trainer.model), options.out)
+        save_adapter(trainer.accelerator.unwrap_model(trainer.model), options.out, DTYPES[options.adapter_dtype])
         _write_report(report, prepared, skipped, lines)
         say(f"{report.steps} steps in {seconds:.0f} s; the adapter is in {options.out}.")
     return report
 
 
-def save_adapter(model: Any, out: Path) -> None:
-    """Writes the adapter that is trained into `out`, in peft's format."""
-    active = model.active_adapter
-    model.save_pretrained(out, selected_adapters=[active])
+def save_adapter(model: Any, out: Path, dtype: torch.dtype) -> None:
+    """Writes the adapter that is trained into `out`, in peft's format, its weights in `dtype`."""
+    from safetensors.torch import load_file, save_file
+
+    model.save_pretrained(out, selected_adapters=[model.active_adapter])
+    if dtype != torch.float32:
+        file = out / ADAPTER_FILE
+        weights = {name: tensor.to(dtype) for name, tensor in load_file(file).items()}
+        save_file(weights, file, metadata={"format": "pt"})
     (out / "README.md").unlink(missing_ok=True)  # peft's empty model card
 
 

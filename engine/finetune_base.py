@@ -23,7 +23,9 @@ _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbyte
 def fingerprint(checkpoint: Checkpoint) -> dict[str, Any]:
     """name, architecture, and the hash of config.json and of the weights: of each file its size and 16 samples of
     64 KiB, as reading all of a large checkpoint takes minutes."""
-    config = {key: value for key, value in checkpoint.config.items() if key not in ("_name_or_path", "transformers_version")}
+    config = {
+        key: value for key, value in checkpoint.config.items() if key not in ("_name_or_path", "transformers_version")
+    }
     found = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for file in checkpoint.weights:
         size = file.stat().st_size

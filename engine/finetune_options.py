@@ -17,6 +17,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "stage": (SFT, PREFERENCES),
     "dtype": ("auto", "bf16", "fp16", "fp32"),
     "quantization": ("4bit", None),
+    "adapter_dtype": ("fp32", "bf16", "fp16"),
     "schedule": ("cosine", "linear", "constant", "constant_with_warmup"),
     "gradient_checkpointing": (True, False),
     "train_connector": (True, False),
@@ -74,8 +75,8 @@ class TrainOptions:
     one to go on from (None: a new one).
 
     dtype: of the frozen weights and the arithmetic; the adapter's own weights are fp32. "auto": bf16 where the device
-    multiplies it in hardware, else fp32. quantization: "4bit" (QLoRA: Dettmers et al. 2023) or None. device: "cpu",
-    "cuda"; None: a GPU where there is one.
+    multiplies it in hardware, else fp32. adapter_dtype: in which the finished adapter is written. quantization: "4bit"
+    (QLoRA: Dettmers et al. 2023) or None. device: "cpu", "cuda"; None: a GPU where there is one.
 
     epochs: passes over the samples; max_steps, if given, decides instead. batch: samples that a device computes at
     once; accumulate: batches a step. learning_rate: the highest; warmup: share of the steps in which it rises;
@@ -96,6 +97,7 @@ class TrainOptions:
     lora: LoraChoice = LoraChoice()
     dpo: DpoChoice = DpoChoice()
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    adapter_dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     quantization: Literal["4bit"] | None = None
     device: str | None = None
     epochs: float = 1.0
