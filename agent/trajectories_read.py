@@ -10,7 +10,7 @@ from ..models.errors import UserError
 from ..models.groundtruth import GROUND_TRUTH, GroundTruthTarget
 from ..models.groundtruth_labels import parse_label
 from ..models.groundtruth_neuron import GroundTruthNeuron
-from .report_data import UnitRun, load_run
+from .report_data import UnitRun, _load_unit, load_run
 from .transcript import ImageStore, Record, Start
 
 TRUTHS = "truths.json"
@@ -51,11 +51,20 @@ def read_runs(runs: Sequence[Path]) -> Iterator[Trajectory]:
     if len({run.resolve() for run in runs}) < len(runs):
         raise UserError("a run directory is named twice: name each one once.")
     for number, run in enumerate(runs):
-        data = load_run(run)
+        units = _units(run)
         truths, untrained = _truths(run / TRUTHS), _untrained(run / UNTRAINED)
         images = ImageStore(run / "images")
-        for unit in data.units:
+        for unit in units:
             yield _trajectory(f"{number}-{run.resolve().name}", unit, images, truths, untrained)
+
+
+def _units(run: Path) -> list[UnitRun]:
+    """Of a run, or of a directory that holds nothing of one but units, as demonstrations do. Raises UserError for what
+    is neither."""
+    found = sorted(run.glob("units/*/transcript.jsonl"))
+    if (run / "run.json").is_file() or not found:
+        return load_run(run).units
+    return [_load_unit(None, path.parent) for path in found]
 
 
 def _trajectory(
