@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..engine.items import Purpose
 from ..models.errors import ExperimentError, UserError
 from ..models.targets import Unit
+from ..prompts.brief import BRIEF_SYSTEM, BRIEF_TASKS
 from ..prompts.grammars import reply_grammar
 from ..prompts.system import SYSTEM_PROMPT
 from ..prompts.tasks import LAST_TURN, TASKS
@@ -18,7 +19,7 @@ from .code_check import check_code
 from .dialogue import messages
 from .guards import GUARDS, Verdict, on_conclusion, on_experiment, refused_conclusion
 from .replies import ParsedReply, parse_reply
-from .sandbox.supervisor import Limits, Sandbox
+from .sandbox.supervisor import Handle, Limits, Outcome, Sandbox
 from .seeds import derive_seed
 from .services import Services, running
 from .system import System
@@ -64,6 +65,25 @@ Progress = Callable[[Unit, Transcript], None]
 """Called after every record: for live display."""
 
 
+class Box(Protocol):
+    """Where an experiment's code runs: a `Sandbox`, or what stands in for one."""
+
+    async def run(self, code: str, handle: Handle) -> Outcome:
+        """See `Sandbox.run`."""
+        ...
+
+
+def prompts_of(settings: Settings, backbone: Backbone) -> tuple[str, str]:
+    """System and task prompt: in full, or in brief for a backbone that was fine-tuned on these (its attribute `prompts`
+    is "brief"), if the task has a brief one."""
+    if getattr(backbone, "prompts", "full") == "brief" and settings.task in BRIEF_TASKS:
+        return BRIEF_SYSTEM, BRIEF_TASKS[settings.task]
+    system_prompt = SYSTEM_PROMPT.format(
+        api=api_text(settings.removed_tools), wall_s=settings.limits.wall_s, calls=settings.limits.calls
+    )
+    return system_prompt, TASKS[settings.task]
+
+
 class UnitRun:
     """One unit's experiment. Its state is the transcript: a new UnitRun on an old file goes on where it stood."""
 
@@ -77,7 +97,7 @@ class UnitRun:
         methods = api_methods(settings.removed_tools)
         self._methods = {f"{name}.{method}" for name, entries in methods.items() for method in entries}
         self._signatures = methods_of(settings.removed_tools)
-        self._sandbox = Sandbox(mode=settings.sandbox, limits=settings.limits, api=methods)
+        self.sandbox: Box = Sandbox(mode=settings.sandbox, limits=settings.limits, api=methods)
 
     def _append(self, *records: Record) -> None:
         self.transcript.append(*records)
@@ -105,9 +125,7 @@ class UnitRun:
 
     def _start(self) -> Start:
         settings = self.settings
-        system_prompt = SYSTEM_PROMPT.format(
-            api=api_text(settings.removed_tools), wall_s=settings.limits.wall_s, calls=settings.limits.calls
-        )
+        system_prompt, task_prompt = prompts_of(settings, self.backbone)
         return Start(
             unit=str(self.unit),
             target=self.unit.target,
@@ -118,7 +136,7 @@ class UnitRun:
             seed=settings.seed,
             turns=settings.turns,
             system_prompt=system_prompt,
-            task_prompt=TASKS[settings.task],
+            task_prompt=task_prompt,
             settings={
                 "removed_tools": list(settings.removed_tools),
                 "guards": list(settings.guards),
@@ -217,7 +235,7 @@ class UnitRun:
                 raise ExperimentError(f"{method}: {str(error).partition('.')[2] or error}") from None
             return await pending
 
-        outcome = await self._sandbox.run(code, handle)
+        outcome = await self.sandbox.run(code, handle)
         return Experiment(
             turn, code, outcome.outcome, outcome.error, outcome.stdout, tools.logged, tools.threshold, remarks
         )

@@ -1,5 +1,6 @@
 """Which vision-language model a run uses: from a profile to its family, its checkpoint and how its tokens count."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,15 @@ from .vlm_options import VlmOptions
 
 SPARE = 64
 """Tokens of a context that are left free, for what a chat template adds."""
+
+TOLD = "maia.json"
+"""File of a checkpoint that was made for MAIA: which prompts it was trained on."""
+PROMPTS = ("full", "brief")
+
+SMALL, SMALL_BASE = "small", "small-base"
+"""The backbone that comes with the program, and what it was before it was fine-tuned."""
+SMALL_OPTIONS = {"context": 8192, "max_tokens": 1200, "temperature": 0.0, "structured": False}
+"""How the small backbone is asked. temperature: a model of this size errs more with chance."""
 
 _TELLING = ("model", "adapter", "dtype", "quantization", "context", "structured", "temperature", "top_p", "max_tokens")
 """Options that replies depend on, beside the family and the pictures a message may hold."""
@@ -55,7 +65,25 @@ class Vlm:
             **{name: getattr(chosen, name) for name in names},
             "family": self.family.name,
             "images": self.images_per_turn,
+            # Only where they are others than ever, so that runs from before there was a choice go on.
+            **({"prompts": self.prompts} if self.prompts != "full" else {}),
         }
+
+    @property
+    def prompts(self) -> str:
+        """Which prompts it is asked with, "full" or "brief": as chosen, else those that the checkpoint's maia.json
+        names, which it was trained on. Raises UserError for a maia.json that is damaged."""
+        if self.options.prompts is not None or self.checkpoint is None:
+            return self.options.prompts or "full"
+        file = self.checkpoint.path / TOLD
+        try:
+            told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+            name = told.get("prompts", "full")
+        except (ValueError, AttributeError, OSError):
+            name = None
+        if name not in PROMPTS:
+            raise UserError(f'{file} is damaged: write {{"prompts": "full"}} or "brief" into it.')
+        return str(name)
 
     @property
     def images_per_turn(self) -> int:
@@ -80,12 +108,17 @@ def with_model(
     adapter: str | None = None,
     context: int | None = None,
 ) -> Profile:
-    """The profile with another vision-language model: a name of the catalogue, or a checkpoint's folder.
+    """The profile with another vision-language model: a name of the catalogue, a checkpoint's folder, or "small", the
+    one that comes with the program (which is put together the first time).
 
     Of the profile's own vlm, what holds for that model only (path, family, adapters) is left out then.
     """
     entries = dict(profile.vlm or {})
-    if model is not None:
+    if model in (SMALL, SMALL_BASE):
+        from ..models.vlm.small.assemble import small_checkpoint
+
+        entries = {**SMALL_OPTIONS, "model": model, "path": str(small_checkpoint(adapted=model == SMALL))}
+    elif model is not None:
         for name in ("path", "family", "adapters", "adapter", "url"):
             entries.pop(name, None)
         path = Path(model).expanduser()
@@ -93,6 +126,14 @@ def with_model(
     given = {"url": url, "adapter": adapter, "context": context}
     entries |= {name: value for name, value in given.items() if value is not None}
     return replace(profile, vlm=entries or None)
+
+
+def with_backbone(profile: Profile, name: str) -> Profile:
+    """The profile with the backbone of that name. "small" (and "small-base"): the model that comes with the program, in
+    this process."""
+    if name in (SMALL, SMALL_BASE):
+        return replace(with_model(profile, name), backbone="in-process")
+    return replace(profile, backbone=name)
 
 
 def resolve_vlm(profile: Profile) -> Vlm:

@@ -18,6 +18,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "sleep": (True, False),
     "structured": (True, False),
     "seeded": (True, False),
+    "prompts": ("full", "brief", None),
 }
 _LEAST: dict[str, int] = {"concurrent": 1, "context": LEAST_CONTEXT, "max_tokens": 16, "images": 0, "port": 1}
 _RANGES: dict[str, tuple[float, float]] = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "timeout": (1.0, 86400.0)}
@@ -36,7 +37,8 @@ class VlmOptions:
     take. sleep: the server gives its memory back while others need it. adapters: LoRA adapters, name -> folder;
     adapter: which one answers (None: the model itself). images: pictures a message may hold (None: the family's number,
     0: none are sent). structured: replies are held to a grammar. temperature, top_p, max_tokens: see `Sampling`.
-    timeout: seconds that a request may take.
+    timeout: seconds that a request may take. prompts: "full", or "brief" for a model that was trained on those
+    (prompts/brief.py); None: as the checkpoint's maia.json says, else full.
 
     Of a server: url: an OpenAI-compatible one that is there already ("http://host:port/v1"); None: one of our own.
     api_key_file: holds the key it wants (else $MAIA_API_KEY). host, port: where our own listens (port None: a free
@@ -56,6 +58,7 @@ class VlmOptions:
     adapter: str | None = None
     images: int | None = None
     structured: bool = True
+    prompts: Literal["full", "brief"] | None = None
     temperature: float = Sampling.temperature
     top_p: float = Sampling.top_p
     max_tokens: int = Sampling.max_tokens

@@ -33,6 +33,7 @@ class VlmBackbone:
 
     def __init__(self, name: str, vlm: Vlm, scheduler: Scheduler) -> None:
         self.name = name
+        self.prompts = vlm.prompts
         self._vlm = vlm
         self._scheduler = scheduler
         # Less once a server has found requests too long: where tokens are estimated, so that the next ones fit at once.
