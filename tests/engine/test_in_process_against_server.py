@@ -1,17 +1,14 @@
 """The model in this process against a vLLM server of the same checkpoint: the same tokens, the same probabilities."""
 
-import json
-import urllib.request
 from dataclasses import replace
 
 import pytest
-import torch
 from chats import GREEDY, requests
-from maia.engine.chat_client import ChatClient, messages_for
-from maia.models.vlm.chat import ChatReply, ChatRequest
+from maia.engine.chat_client import ChatClient
 from maia.models.vlm.checkpoint import Checkpoint, read_checkpoint
 from maia.models.vlm.in_process import InProcessModel
 from served import Served
+from served_answers import comparable, forced, told
 
 ANSWER = replace(GREEDY, max_tokens=24)
 CLOSE = {"fp32": 1e-3, "bf16": 0.1}
@@ -47,11 +44,6 @@ async def test_greedy_answers_are_the_servers(checkpoint, served):
     assert len({reply.text for reply in ours}) > len(ours) / 2
 
 
-def comparable(reply: ChatReply) -> ChatReply:
-    """Without the bytes of a character that the answer's end cuts: vLLM keeps them back."""
-    return replace(reply, cached_tokens=None, text=reply.text.rstrip("\ufffd"))
-
-
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_probabilities_are_the_servers(checkpoint, served, dtype):
     """Of the tokens that the server chose: near-ties make other texts of equal numbers, but no other probabilities."""
@@ -64,38 +56,3 @@ def test_probabilities_are_the_servers(checkpoint, served, dtype):
         if "pixel_values" in inputs:
             far = (forced(own, own._prompt(other), answer) - expected).abs().max()
             assert far > 2 * CLOSE[dtype]
-
-
-def told(served: Served, checkpoint: Checkpoint, request: ChatRequest) -> tuple[list[int], list[int], torch.Tensor]:
-    """The server's prompt and answer (tokens), and the answer's log-probabilities."""
-    family = checkpoint.family
-    body = {
-        "model": served.model,
-        "messages": messages_for(request.messages, family.images_first, family.system_role),
-        "temperature": 0,
-        "max_tokens": ANSWER.max_tokens,
-        "add_special_tokens": checkpoint.adds_special_tokens,
-        "logprobs": True,
-        "return_token_ids": True,
-    }
-    call = urllib.request.Request(
-        f"{served.url}/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(call, timeout=120) as answer:
-        data = json.load(answer)
-    (choice,) = data["choices"]
-    likely = torch.tensor([token["logprob"] for token in choice["logprobs"]["content"]])
-    return data["prompt_token_ids"], choice["token_ids"], likely
-
-
-def forced(own: InProcessModel, prompt, answer: list[int]) -> torch.Tensor:
-    """Log-probabilities that the model gives to the answer's tokens, in one forward without a cache."""
-    length = prompt["input_ids"].shape[1]
-    ids = torch.cat([prompt["input_ids"], torch.tensor([answer])], 1)
-    inputs = {
-        name: tensor.to(own.module.dtype) if tensor.is_floating_point() else tensor for name, tensor in prompt.items()
-    }
-    inputs |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    with torch.no_grad():
-        logits = own.module(**inputs).logits[0, length - 1 : -1].float()
-    return torch.log_softmax(logits, -1).gather(1, torch.tensor(answer)[:, None])[:, 0]

@@ -26,12 +26,15 @@ os.environ.setdefault(RUN, str(os.getpid()))
 
 @dataclass(frozen=True)
 class Served:
-    """url: ends in /v1. model: the name that it serves. path: the checkpoint's folder. context: tokens that a request
-    may take. dtype: of the weights. The server takes no per-request seeds, and may not be stopped."""
+    """url: ends in /v1. model: the name that it serves. path: the checkpoint's folder. adapter: the name of the LoRA
+    adapter that it serves too; adapter_path: its folder. context: tokens that a request may take. dtype: of the
+    weights. The server takes no per-request seeds, and may not be stopped."""
 
     url: str
     model: str
     path: Path
+    adapter: str
+    adapter_path: Path
     context: int
     dtype: str
 
@@ -47,7 +50,8 @@ def served() -> Served:
         state = _state(cache) or _start(cache)
     if "problem" in state:
         pytest.fail(f"the server for the tests cannot be started: {state['problem']}")
-    return Served(state["url"], state["model"], Path(state["path"]), state["context"], state["dtype"])
+    paths = Path(state["path"]), state["adapter"], Path(state["adapter_path"])
+    return Served(state["url"], state["model"], *paths, state["context"], state["dtype"])
 
 
 def _state(cache: Path) -> dict | None:

@@ -14,9 +14,9 @@ from maia.engine.vlm_options import VlmOptions
 from maia.models.errors import UserError
 from maia.models.files import write_whole
 from maia.models.vlm.checkpoint import read_checkpoint
-from tiny_vlm import tiny_checkpoint
+from tiny_vlm import tiny_adapter, tiny_checkpoint
 
-MODEL, CONTEXT, CONCURRENT, DTYPE, CACHE_BYTES = "tiny", 16384, 16, "fp32", 2**30
+MODEL, ADAPTER, CONTEXT, CONCURRENT, DTYPE, CACHE_BYTES = "tiny", "tuned", 16384, 16, "fp32", 2**30
 
 
 def main() -> None:
@@ -24,8 +24,10 @@ def main() -> None:
     run = os.pidfd_open(int(sys.argv[1]))
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    cache, path = Path(os.environ["MAIA_TEST_CACHE"]), tiny_checkpoint()
-    options = VlmOptions(MODEL, path=path, dtype=DTYPE, context=CONTEXT, concurrent=CONCURRENT)
+    cache, path, adapter = Path(os.environ["MAIA_TEST_CACHE"]), tiny_checkpoint(), tiny_adapter()
+    options = VlmOptions(
+        MODEL, path=path, dtype=DTYPE, context=CONTEXT, concurrent=CONCURRENT, adapters={ADAPTER: adapter}
+    )
     checkpoint = read_checkpoint(path)
     server = VllmServer(
         lambda port: server_command(options, checkpoint, port, kv_bytes=CACHE_BYTES), cache / "served.log"
@@ -35,7 +37,8 @@ def main() -> None:
     watch.start()
     try:
         server.start()
-        state = {"url": server.url, "model": MODEL, "path": str(path), "context": CONTEXT, "dtype": DTYPE}
+        paths = {"path": str(path), "adapter": ADAPTER, "adapter_path": str(adapter)}
+        state = {"url": server.url, "model": MODEL, **paths, "context": CONTEXT, "dtype": DTYPE}
     except UserError as problem:
         state = {"problem": str(problem)}
     if not ended.is_set():
