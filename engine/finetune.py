@@ -1,7 +1,7 @@
 """Training of a LoRA adapter for a vision-language model: `maia finetune train --config FILE`.
 
 OUT/adapter_config.json, adapter_model.safetensors   the adapter, as peft writes and servers read it
-OUT/training.json                                    what made it: options, versions, base, data, losses, left-out samples
+OUT/training.json                                    what made it: options, versions, base, losses, left-out samples
 OUT/log.jsonl, OUT/tensorboard/                      the course of the loss
 OUT/checkpoints/                                     what --resume goes on from
 

@@ -46,8 +46,8 @@ def check_base(adapter: Path, checkpoint: Checkpoint, base: Mapping[str, Any]) -
     told = read_json(adapter / REPORT, f"the adapter {adapter.name}").get("base") or {}
     if told.get("hash") != base["hash"]:
         raise UserError(
-            f"the adapter {adapter.name} was trained for {told.get('name')} ({told.get('architecture')}), whose weights "
-            f"are others than those of {checkpoint.name}: choose that checkpoint, or an adapter of this one."
+            f"the adapter {adapter.name} was trained for {told.get('name')} ({told.get('architecture')}), whose "
+            f"weights are others than those of {checkpoint.name}: choose that checkpoint, or an adapter of this one."
         )
 
 

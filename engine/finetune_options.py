@@ -1,5 +1,6 @@
 """What can be chosen about the training of an adapter: a YAML file, its keys and their defaults."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -222,10 +223,8 @@ def _number(name: str, value: Any, where: str) -> float:
     low, high = _RANGES[name]
     # YAML 1.1 reads 1e-3 as a text.
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise UserError(f"{where}: {name} must be a number from {low:g} to {high:g}, not {value!r}.")
     return float(value)

@@ -59,6 +59,14 @@ def logits_where(model: Any, head: torch.nn.Module, inputs: Mapping[str, Any], p
         return model(**inputs, use_cache=False).logits.float()
 
 
+def frozen_modules(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The largest modules in which nothing is trained. They stay as they answer: a vision tower whose batch norms or
+    dropped paths were in training would show the language model other pictures than later."""
+    if not any(weight.requires_grad for weight in model.parameters()):
+        return [model]
+    return [module for child in model.children() for module in frozen_modules(child)]
+
+
 class MaskedTrainer(SFTTrainer):
     """Trains on batches of `Collator`. Logs, beside the loss, the share of tokens that the model would have said."""
 
@@ -69,6 +77,10 @@ class MaskedTrainer(SFTTrainer):
         super().__init__(*args, **kwargs)
         self.model_accepts_loss_kwargs = True  # so that the tokens of a step are counted
         self._sums: dict[str, float] = defaultdict(float)
+        self._frozen = frozen_modules(self.model)
+        for weight in self.model.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.float()  # trl rounds those of a model in 4 bits to bf16
 
     def _send_telemetry(self) -> None:
         """Nothing leaves the machine."""
@@ -77,6 +89,8 @@ class MaskedTrainer(SFTTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Cross entropy, summed over the targets of the batch and divided by those of the step."""
+        for module in self._frozen:
+            module.eval()
         targets = inputs.pop("shift_labels")
         inputs.pop("labels", None)
         places = targets != IGNORED
