@@ -175,10 +175,14 @@ def _environment(options: VlmOptions, device: str, api_key: str | None) -> dict[
 
 def _adapters(adapters: Mapping[str, Path], checkpoint: "Checkpoint") -> list[str]:
     from ..models.vlm.adapters import check_adapter
+    from .finetune_base import check_base, fingerprint
 
     if not adapters:
         return []
     rank = max(check_adapter(path, checkpoint, name).rank for name, path in adapters.items())
+    base = fingerprint(checkpoint)
+    for path in adapters.values():
+        check_base(path, checkpoint, base)
     allowed = next((size for size in LORA_RANKS if size >= rank), None)
     if allowed is None:
         raise UserError(f"vlm: an adapter has rank {rank}, and vLLM serves {LORA_RANKS[-1]} at most.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from .chat_client import ChatClient, special_tokens
 from .explain_vlm import server_share
+from .finetune_base import check_base, fingerprint
 from .plan import ModelFacts, Plan
 from .profile import Profile
 from .residency import WeightStore
@@ -63,6 +64,8 @@ def _in_process(vlm: Vlm, facts: ModelFacts, store: WeightStore, computing: tupl
     options = vlm.options
     assert vlm.checkpoint is not None
     adapter = None if options.adapter is None else options.adapters[options.adapter]
+    if adapter is not None:
+        check_base(adapter, vlm.checkpoint, fingerprint(vlm.checkpoint))
     model = InProcessModel(vlm.checkpoint, options.dtype, options.quantization, computing[0], adapter, options.context)
     return InProcessRunner(model, facts, store)
 

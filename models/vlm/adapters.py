@@ -61,9 +61,11 @@ def check_adapter(path: Path, checkpoint: Checkpoint, name: str | None = None) -
         raise UserError(f"{what}: {file} holds no LoRA weights: give the folder that PEFT's save_pretrained wrote.")
     modules = sorted({match["module"] for match in found.values()})
     _check_modules(modules, checkpoint, what)
-    _check_shapes({key: (match["module"], match["side"]) for key, match in found.items()}, header, checkpoint, what)
+    base = config.get("base_model_name_or_path")
+    sides = {key: (match["module"], match["side"]) for key, match in found.items()}
+    _check_shapes(sides, header, checkpoint, what, base)
     ranks = [header[key]["shape"][0] for key, match in found.items() if match["side"] == "A"]
-    return Adapter(path, max(ranks), tuple(modules), file.stat().st_size, config.get("base_model_name_or_path"))
+    return Adapter(path, max(ranks), tuple(modules), file.stat().st_size, base)
 
 
 def _check_modules(modules: list[str], checkpoint: Checkpoint, what: str) -> None:
@@ -77,9 +79,13 @@ def _check_modules(modules: list[str], checkpoint: Checkpoint, what: str) -> Non
 
 
 def _check_shapes(
-    found: Mapping[str, tuple[str, str]], header: Mapping[str, Any], checkpoint: Checkpoint, what: str
+    found: Mapping[str, tuple[str, str]],
+    header: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    what: str,
+    trained_for: str | None,
 ) -> None:
-    """Every changed layer is one of the checkpoint's, with as many inputs and outputs."""
+    """Every changed layer is one of the checkpoint's, with as many inputs and outputs. trained_for: by its config."""
     if checkpoint.quantization or any(file.suffix != ".safetensors" for file in checkpoint.weights):
         return  # packed weights have other shapes; pickled ones are not opened
     shapes: dict[str, tuple[int, ...]] = {}
@@ -98,8 +104,8 @@ def _check_shapes(
             wrong.append(f"{module} has {base[0]} outputs there, {shape[0]} here")
     if wrong:
         raise UserError(
-            f"{what} was not trained for {checkpoint.name} ({_few(wrong)}): choose the checkpoint that "
-            "adapter_config.json names."
+            f"{what} was not trained for {checkpoint.name} ({_few(wrong)}): choose its own checkpoint, which "
+            f"adapter_config.json calls {trained_for or 'nothing'}."
         )
 
 

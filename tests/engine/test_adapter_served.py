@@ -1,11 +1,18 @@
 """A LoRA adapter, served by vLLM under its name and applied by peft in this process: equal tokens and probabilities."""
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from chats import GREEDY, assistant, picture, user
 from maia.engine.chat_client import ChatClient
+from maia.engine.finetune_base import fingerprint
+from maia.engine.residency import WeightStore
+from maia.engine.serving_command import server_command
 from maia.engine.vlm import resolve_vlm
+from maia.engine.vlm_runner import vlm_runner
 from maia.models.errors import UserError
 from maia.models.vlm.chat import ChatMessage, ChatRequest
 from maia.models.vlm.checkpoint import Checkpoint, read_checkpoint
@@ -13,6 +20,7 @@ from maia.models.vlm.in_process import InProcessModel
 from served import Served
 from served_answers import comparable, forced, told
 from talking import profile_of
+from tiny_vlm import own_checkpoint, tiny_adapter, tiny_checkpoint
 
 ANSWER = replace(GREEDY, max_tokens=24)
 CLOSE = {"fp32": 1e-3, "bf16": 0.05}
@@ -92,3 +100,28 @@ def test_a_profile_names_the_adapter_of_the_server(served: Served) -> None:
     profile = profile_of(served.path, adapters={served.adapter: str(served.adapter_path)}, adapter=served.adapter)
     vlm = resolve_vlm(profile)
     assert vlm.title == f"tiny + {served.adapter}" and vlm.facts["adapter"] == served.adapter
+
+
+@pytest.mark.parametrize("backbone", ["served", "in-process"])
+def test_an_adapter_of_another_base_is_refused_with_both_names(tmp_path: Path, backbone: str) -> None:
+    """Of the same shapes, with other weights: told by the report of its training. Its own base takes it."""
+    other = own_checkpoint(tmp_path)
+    weights = next(other.glob("*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-100] ^= 1
+    weights.write_bytes(data)
+    adapter = shutil.copytree(tiny_adapter(), tmp_path / "mine")
+    told_by = {"base": fingerprint(read_checkpoint(tiny_checkpoint(), "first"))}
+    (adapter / "training.json").write_text(json.dumps(told_by))
+
+    def taken(path: Path, name: str) -> None:
+        profile = profile_of(path, backbone, model=name, adapters={"mine": str(adapter)}, adapter="mine")
+        if backbone == "served":
+            vlm = resolve_vlm(profile)
+            assert "--lora-modules" in server_command(vlm.options, read_checkpoint(path, name), 1).argv
+        else:
+            vlm_runner(resolve_vlm(profile), profile, WeightStore(), ("cpu",), print)
+
+    with pytest.raises(UserError, match=r"adapter mine was trained for first .* those of second"):
+        taken(other, "second")
+    taken(tiny_checkpoint(), "renamed")

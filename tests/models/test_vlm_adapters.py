@@ -107,7 +107,9 @@ def test_an_adapter_of_another_checkpoint(folder: Path, tmp_path: Path) -> None:
     edit_weights(folder, lambda name, tensor: (name, tensor[:, :64].contiguous() if "lora_A" in name else tensor))
     message = refusal(folder)
     assert "was not trained for base" in message and "has 128 inputs there, 64 here" in message
-    assert "adapter_config.json" in message
+    assert "adapter_config.json calls base." in message
+    edit_config(folder, base_model_name_or_path="some-other-model")
+    assert "not trained for base (" in refusal(folder) and refusal(folder).endswith("calls some-other-model.")
 
 
 def test_an_adapter_of_a_deeper_or_wider_checkpoint(folder: Path, tmp_path: Path) -> None:
