@@ -69,6 +69,16 @@ def _tokenizer(row: RandomFamily, size: Size, texts: Iterable[str] | None) -> An
     )
 
 
+def _class(name: str) -> Any:
+    """A class of transformers, or of our own architecture."""
+    import transformers
+
+    from .small import config, modeling
+
+    modeling.register()
+    return next(getattr(room, name) for room in (transformers, config, modeling) if hasattr(room, name))
+
+
 def _processor(row: RandomFamily, tokenizer: Any) -> Any:
     import transformers
 
@@ -92,7 +102,7 @@ def _model(row: RandomFamily, size: Size, tokenizer: Any, seed: int) -> Any:
         "pad_token_id": tokenizer.pad_token_id,
     }
     cls, arguments = row.text
-    text = getattr(transformers, cls)(
+    text = _class(cls)(
         **{
             "vocab_size": size.vocabulary,
             "hidden_size": size.hidden,
@@ -108,8 +118,8 @@ def _model(row: RandomFamily, size: Size, tokenizer: Any, seed: int) -> Any:
         }
     )
     cls, arguments = row.vision
-    vision = getattr(transformers, cls)(**arguments(size))
-    model = getattr(transformers, row.model)
+    vision = _class(cls)(**arguments(size))
+    model = _class(row.model)
     config = model.config_class(text_config=text, vision_config=vision, **row.config(tokenizer.convert_tokens_to_ids))
     config.architectures = [row.model]
     with torch.random.fork_rng(devices=[]):

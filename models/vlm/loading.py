@@ -23,6 +23,7 @@ def read_processor(path: Path) -> Any:
     """
     from transformers import AutoProcessor
 
+    register()
     try:
         with quiet():
             processor = AutoProcessor.from_pretrained(path, **LOCAL)
@@ -50,6 +51,7 @@ def read_model(
     """
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
 
+    register()
     options: dict[str, Any] = {}
     if quantize:
         options["quantization_config"] = BitsAndBytesConfig(
@@ -78,6 +80,13 @@ def read_model(
     if adapter is not None:
         model = _with_adapter(model, adapter)
     return model.eval().requires_grad_(False)
+
+
+def register() -> None:
+    """Tells transformers of the architectures that are ours; a second call does nothing."""
+    from .small.modeling import register as register_small
+
+    register_small()
 
 
 def check_dtype(dtype: str, device: torch.device) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .small.facts import PICTURES, PROCESSOR, TEMPLATE
+from .small.slots import SLOTS
+
 
 @dataclass(frozen=True)
 class Size:
@@ -194,6 +197,9 @@ _MISTRAL_TEMPLATE = """\
 {%- endfor %}
 """
 
+_SMALL_TOKENS = {"pad_token": "<|endoftext|>", "eos_token": "<|im_end|>", "image_token": "<image>"}
+
+
 RANDOM_FAMILIES: dict[str, RandomFamily] = {
     "llava-next": RandomFamily(
         tokens=_LLAVA_TOKENS,
@@ -330,6 +336,27 @@ RANDOM_FAMILIES: dict[str, RandomFamily] = {
             "PixtralImageProcessor",
             {"size": {"longest_edge": 224}, "patch_size": {"height": 14, "width": 14}},
         ),
+    ),
+    "maia-small": RandomFamily(
+        tokens=_SMALL_TOKENS,
+        more_tokens=("<|im_start|>",),
+        stops=("<|im_end|>",),
+        template=TEMPLATE,
+        model="MaiaLlavaForConditionalGeneration",
+        text=("LlamaConfig", lambda size: {"tie_word_embeddings": True}),
+        vision=(
+            "MaiaVisionConfig",
+            lambda size: {"hidden_size": size.hidden, "slots": [[name, list(words)] for name, words in SLOTS.items()]},
+        ),
+        config=lambda token: {
+            "image_token_index": token("<image>"),
+            "image_seq_length": len(SLOTS),
+            "vision_feature_layer": -1,
+            "vision_feature_select_strategy": "full",
+            "tie_word_embeddings": True,
+        },
+        processor=("LlavaProcessor", PROCESSOR),
+        image_processor=("CLIPImageProcessor", PICTURES),
     ),
 }
 """By the names of families.yaml."""

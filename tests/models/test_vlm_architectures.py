@@ -45,6 +45,11 @@ PUBLISHED = {
         "language_model.model.layers.0.self_attn.q_proj.weight",
         "multi_modal_projector.patch_merger.merging_layer.weight",
     ),
+    "maia-small": (
+        "model.vision_tower.tower.words",
+        "model.language_model.layers.0.self_attn.q_proj.weight",
+        "model.language_model.embed_tokens.weight",
+    ),
 }
 
 

@@ -24,7 +24,8 @@ def test_a_row_is_consistent(row) -> None:
     assert all(isinstance(name, str) for name in (*row.server_args, *row.other_inputs, *row.architectures))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+# The small backbone's architecture is our own: tests of models/vlm/small.
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name != "maia-small"], ids=lambda row: row.name)
 def test_transformers_and_vllm_have_the_architectures(row) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 

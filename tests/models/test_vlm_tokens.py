@@ -32,6 +32,7 @@ PUBLISHED = {
     "qwen3-vl": {"size": {"shortest_edge": 65536, "longest_edge": 16777216}},
     "gemma-3": {"size": {"height": 896, "width": 896}},
     "mistral-small-3": {"size": {"longest_edge": 1540}},
+    "maia-small": {},
 }
 
 
@@ -167,6 +168,7 @@ def test_figures_that_the_families_name() -> None:
         "qwen3-vl": (196, 784),
         "gemma-3": (256, 256),
         "mistral-small-3": (272, 1056),
+        "maia-small": (9, 9),
     }
 
 

@@ -1,0 +1,53 @@
+"""The small backbone in transformers: LLaVA around the tower, without a projector."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoModelForImageTextToText, LlavaForConditionalGeneration, LlavaModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from .config import MaiaLlavaConfig, MaiaVisionConfig, register_configs
+from .tower import MaiaVisionTower
+
+
+class MaiaLlavaModel(LlavaModel):
+    """The tower and the language model, without the language model's last layer."""
+
+    config_class = MaiaLlavaConfig
+
+    def __init__(self, config: MaiaLlavaConfig) -> None:
+        super(LlavaModel, self).__init__(config)
+        self.vision_tower = AutoModel.from_config(config.vision_config)
+        self.multi_modal_projector = nn.Identity()
+        self.language_model = AutoModel.from_config(config.text_config)
+        self.post_init()
+
+    def get_image_features(
+        self, pixel_values: torch.Tensor, return_dict: bool | None = None, **_: Any
+    ) -> BaseModelOutputWithPooling:
+        """pooler_output: a [9, hidden] tensor for each picture."""
+        tokens = self.vision_tower(pixel_values).last_hidden_state
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=list(tokens))
+
+
+class MaiaLlavaForConditionalGeneration(LlavaForConditionalGeneration):
+    """The small backbone."""
+
+    config_class = MaiaLlavaConfig
+    _keep_in_fp32_modules_strict = ["vision_tower"]  # noqa: RUF012
+
+    def __init__(self, config: MaiaLlavaConfig) -> None:
+        super(LlavaForConditionalGeneration, self).__init__(config)
+        self.model = MaiaLlavaModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+
+def register() -> None:
+    """Tells transformers of the architecture, so that its Auto classes load such a checkpoint; a second call does
+    nothing."""
+    register_configs()
+    AutoModel.register(MaiaVisionConfig, MaiaVisionTower, exist_ok=True)
+    AutoModel.register(MaiaLlavaConfig, MaiaLlavaModel, exist_ok=True)
+    AutoModelForImageTextToText.register(MaiaLlavaConfig, MaiaLlavaForConditionalGeneration, exist_ok=True)
