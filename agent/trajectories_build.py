@@ -8,11 +8,11 @@ from typing import IO, Any
 from ..engine.vlm import Vlm
 from ..models.vlm.chat import ContextOverflow
 from .trajectories_card import FILES, PREFERENCES, TRAIN, VALIDATION, Tally, reply_answer, touches
-from .trajectories_judge import HELD_OUT, Kept, Rejection, Rules, judge
+from .trajectories_judge import Kept, Rejection, Rules, judge
 from .trajectories_options import CollectOptions
 from .trajectories_pairs import Pair, contrasts, repairs
 from .trajectories_read import Trajectory
-from .trajectories_samples import Pictures, Row, Sample, Sender, replied
+from .trajectories_samples import Pictures, Row, Sample, Sender
 from .trajectories_select import CAPPED, capped, in_turn, validation_neurons, without_duplicates
 
 PICTURE, LONG, BUDGET = "picture missing or damaged", "longer than the context", "over the budget"
@@ -151,7 +151,7 @@ class Builder:
         if split is not None and any(touches(concept, split.test) for concept in concepts):
             self.reject(PAIR_HELD_OUT, name)
             return
-        dialogue, _ = replied(pair.kept.trajectory)
+        dialogue, _ = self._sender.dialogue(pair.kept.trajectory)
         ends = [place for place, message in enumerate(dialogue) if message.role == "assistant"]
         try:
             prompt = self._sender.prompt(dialogue[: ends[pair.replies_before]]).messages
@@ -187,6 +187,3 @@ def _source(entry: Kept) -> str:
     start = entry.trajectory.start
     assert start is not None
     return start.backbone
-
-
-__all__ = ["BUDGET", "HELD_OUT", "LONG", "PICTURE", "Builder"]

@@ -22,7 +22,7 @@ class CollectOptions:
     """model: the folder of the checkpoint to be trained, or a name of the catalogue whose folder is in $MAIA_WEIGHTS:
     its family and its tokenizer decide what dialogues look like. context: tokens that it reads; None: those of a run
     (16,384), or all it can if that is less. images: pictures a message may hold; None: the family's number. max_tokens:
-    of a reply; longer ones are not imitated.
+    of a reply, longer ones are not imitated; None: as in a run.
 
     min_score: of labels whose truth is not known; None: all such are kept. guards: those that replies have to pass.
     split: held-out concepts; None: nothing is held out. per_neuron: trajectories of one neuron at most. max_samples,
@@ -34,7 +34,7 @@ class CollectOptions:
     model: str
     context: int | None = None
     images: int | None = None
-    max_tokens: int = VlmOptions.max_tokens
+    max_tokens: int | None = None
     min_score: float | None = MIN_SCORE
     guards: tuple[str, ...] = GUARDS
     split: Split | None = field(default_factory=split_concepts)
@@ -72,10 +72,11 @@ class CollectOptions:
 def vlm_of(options: CollectOptions) -> Vlm:
     """The model as a run would use it. Raises UserError where its folder is missing or damaged."""
     profile = with_model(load_profile("testbed"), options.model)
-    entries = {**(profile.vlm or {}), "max_tokens": options.max_tokens, "images": options.images}
-    context = options.context
-    if context is None:
+    entries = dict(profile.vlm or {})
+    chosen = {"context": options.context, "images": options.images, "max_tokens": options.max_tokens}
+    entries |= {name: value for name, value in chosen.items() if value is not None}
+    if "context" not in entries:
         own = vlm_options(profile)
         assert own is not None
-        context = min(VlmOptions.context, read_checkpoint(checkpoint_path(own), own.model).context)
-    return resolve_vlm(replace(profile, vlm={**entries, "context": context}))
+        entries["context"] = min(VlmOptions.context, read_checkpoint(checkpoint_path(own), own.model).context)
+    return resolve_vlm(replace(profile, vlm=entries))

@@ -24,7 +24,6 @@ from ..models.errors import ExperimentError
 from .replies import ParsedReply, parse_reply
 from .trajectories_judge import FAILED, WRONG, Kept, Rejection, faulty_turns
 from .trajectories_read import Trajectory
-from .trajectories_samples import replied
 from .transcript import Conclusion, Experiment, Record, Reply
 
 REPAIR, FAULT, OUTCOME = "repair", "fault", "outcome"
@@ -44,7 +43,7 @@ class Pair:
 def repairs(kept: Kept) -> Iterator[Pair]:
     """Pairs of a kept trajectory's failed replies and their repairs."""
     trajectory = kept.trajectory
-    _, replies = replied(trajectory)
+    replies = [record for record in trajectory.records if isinstance(record, Reply)]
     ran = {r.turn: r for r in trajectory.records if isinstance(r, Experiment) and r.outcome == "ok"}
     faulty = faulty_turns(trajectory)
     for number, (failed, mended) in enumerate(itertools.pairwise(replies)):

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from ..engine.chat_client import special_tokens
 from ..engine.vlm import Vlm
 from ..models.vlm.chat import ChatImage, ChatMessage
 from ..models.vlm.conversation import harmless
+from ..prompts.brief import BRIEF_SYSTEM
 from .backbones.base import Message
 from .context import Prompt, fit
 from .dialogue import messages
+from .experiment import Settings, prompts_of
 from .trajectories_judge import Kept
 from .trajectories_read import Trajectory
-from .transcript import Reply
+from .transcript import Record, Reply
 
 _FORMATS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
 
@@ -48,12 +50,23 @@ class Sender:
         vlm = self.vlm
         return fit(dialogue, vlm.family, vlm.images_per_turn, vlm.counter, vlm.budget)
 
+    def dialogue(self, trajectory: Trajectory) -> tuple[list[Message], list[Reply]]:
+        """The dialogue up to its last reply, and the replies. It begins with the prompts that this model is asked with,
+        in full or in brief, where the run was asked with the others."""
+        records = _replied(trajectory.records)
+        start = trajectory.start
+        if start is not None and (start.system_prompt == BRIEF_SYSTEM) != (self.vlm.prompts == "brief"):
+            settings = Settings(task=start.task, removed_tools=tuple(start.settings.get("removed_tools", ())))
+            system, task = prompts_of(settings, self.vlm)  # type: ignore[arg-type]  # of a backbone only `prompts` is asked
+            records[0] = replace(start, system_prompt=system, task_prompt=task)
+        return messages(records, trajectory.images), [record for record in records if isinstance(record, Reply)]
+
     def samples(self, kept: Kept) -> list[Sample]:
         """One sample, or one for each stretch of turns in which prompts only append.
 
         Raises ContextOverflow where a prompt does not fit, OSError for a picture that cannot be read.
         """
-        dialogue, replies = replied(kept.trajectory)
+        dialogue, replies = self.dialogue(kept.trajectory)
         learn = [self._imitated(reply, kept.learn) for reply in replies]
         return [
             self._sample(prompt, replies[last], first, learn[: last + 1])
@@ -107,12 +120,10 @@ class Sender:
         return told, pictures
 
 
-def replied(trajectory: Trajectory) -> tuple[list[Message], list[Reply]]:
-    """The dialogue up to its last reply, and the replies."""
-    dialogue = messages(trajectory.records, trajectory.images)
-    while dialogue and dialogue[-1].role != "assistant":
-        dialogue.pop()
-    return dialogue, [record for record in trajectory.records if isinstance(record, Reply)]
+def _replied(records: Sequence[Record]) -> list[Record]:
+    """The records up to the last reply."""
+    last = max(place for place, record in enumerate(records) if isinstance(record, Reply))
+    return list(records[: last + 1])
 
 
 def _appends(prompt: Prompt, reply: Reply, following: Prompt) -> bool:
