@@ -183,8 +183,6 @@ def adapted_model(prepared: Prepared, say: Callable[[str], None]) -> Any:
         model = with_trained_adapter(model, options.adapter, prepared.checkpoint, options.train_connector)
     else:
         model = with_adapter(model, options.lora, options.train_connector)
-    # Else a path of this machine would stand in the adapter.
-    model.peft_config[model.active_adapter].base_model_name_or_path = prepared.checkpoint.name
     count, _ = trained_weights(model)
     say(
         f"{prepared.checkpoint.name} in {options.quantization or prepared.dtype} on {prepared.device}: {count:,} "
@@ -220,17 +218,27 @@ def finish(
         seconds,
     )
     if trainer.is_world_process_zero():
-        save_adapter(trainer.accelerator.unwrap_model(trainer.model), options.out, DTYPES[options.adapter_dtype])
+        save_adapter(
+            trainer.accelerator.unwrap_model(trainer.model),
+            options.out,
+            DTYPES[options.adapter_dtype],
+            prepared.checkpoint.name,
+        )
         _write_report(report, prepared, skipped, lines)
         say(f"{report.steps} steps in {seconds:.0f} s; the adapter is in {options.out}.")
     return report
 
 
-def save_adapter(model: Any, out: Path, dtype: torch.dtype) -> None:
-    """Writes the adapter that is trained into `out`, in peft's format, its weights in `dtype`."""
+def save_adapter(model: Any, out: Path, dtype: torch.dtype, base: str) -> None:
+    """Writes the adapter that is trained into `out`, in peft's format, its weights in `dtype`. base: what it says it
+    was trained for."""
     from safetensors.torch import load_file, save_file
 
-    model.save_pretrained(out, selected_adapters=[model.active_adapter])
+    model.save_pretrained(out, selected_adapters=[model.active_adapter], save_embedding_layers=False)
+    settings = out / "adapter_config.json"
+    told = json.loads(settings.read_text(encoding="utf-8"))
+    # peft writes the path that the base had on this machine.
+    settings.write_text(json.dumps({**told, "base_model_name_or_path": base}, indent=1) + "\n", encoding="utf-8")
     if dtype != torch.float32:
         file = out / ADAPTER_FILE
         weights = {name: tensor.to(dtype) for name, tensor in load_file(file).items()}

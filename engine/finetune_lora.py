@@ -70,6 +70,7 @@ def with_trained_adapter(model: Any, folder: Path, checkpoint: Checkpoint, conne
 
     check_adapter(folder, checkpoint)
     wrapped = PeftModel.from_pretrained(model, str(folder), adapter_name=ADAPTER, is_trainable=True)
+    wrapped.peft_config[ADAPTER].base_model_name_or_path = str(checkpoint.path)
     check_trained(wrapped, connector)
     return wrapped
 

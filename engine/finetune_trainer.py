@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from ..models.errors import UserError
@@ -75,6 +76,7 @@ class MaskedTrainer(SFTTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.remove_callback(PrinterCallback)  # Log tells it
         self.model_accepts_loss_kwargs = True  # so that the tokens of a step are counted
         self._sums: dict[str, float] = defaultdict(float)
         self._frozen = frozen_modules(self.model)

@@ -8,24 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-WORDS = [
-    "the",
-    "neuron",
-    "prefers",
-    "dogs",
-    "with",
-    "stripes",
-    "over",
-    "red",
-    "cars,",
-    "4.71",
-    "in",
-    "the",
-    "mean;",
-    "see",
-    "[CODE]:",
-    "print(activations)",
-]
+WORDS = ["the", "neuron", "prefers", "dogs", "with", "stripes,", "4.71", "[CODE]:", "print(activations)"]
 
 
 def said(rng: random.Random, words: int) -> str:
