@@ -152,8 +152,10 @@ def faulty_turns(trajectory: Trajectory) -> set[int]:
     """Turns whose reply was not acted upon, or whose code failed."""
     faulty: set[int] = set()
     for record in trajectory.records:
-        refused = isinstance(record, Notice) and record.kind != LAST  # that one speaks of no reply
-        if refused or (isinstance(record, Experiment) and record.outcome != "ok"):
+        if isinstance(record, Notice):
+            if record.kind != LAST:  # that one speaks of no reply
+                faulty.add(record.turn)
+        elif isinstance(record, Experiment) and record.outcome != "ok":
             faulty.add(record.turn)
     return faulty
 
