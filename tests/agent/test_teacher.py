@@ -1,4 +1,4 @@
-"""The teacher: what it sees, what it concludes from tables, and that its code and replies are sound."""
+"""The teacher: what it sees, what it concludes from tests, and that its code and replies are sound."""
 
 import random
 
@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from maia.agent.api import methods_of
 from maia.agent.backbones.teacher import code, phrases
-from maia.agent.backbones.teacher.beliefs import Guess, Sweep, conclude_sweep, guesses, read_sweeps, read_tests
+from maia.agent.backbones.teacher.beliefs import NEITHER, Guess, guesses, judged, read_tests
 from maia.agent.backbones.teacher.readings import Reading, Thing, read_scene
-from maia.agent.backbones.teacher.teacher import judged
 from maia.agent.code_check import check_code
 from maia.agent.replies import parse_reply
 from maia.models.testbed.scene import Concept, Scene, SceneObject, Segments, concept_mask
@@ -56,71 +55,38 @@ def test_what_all_exemplars_share_is_believed_first() -> None:
     assert guesses(_readings(*animals))[0] == Guess("single", "animal")
 
 
-def _table(word: str, mean: float, lowest: float, highest: float, **words: tuple[float, int]) -> Sweep:
-    return Sweep(word, mean, lowest, highest, {name.replace("_", " "): entry for name, entry in words.items()})
-
-
 @pytest.mark.parametrize(
-    ("anything", "fixed", "believed"),
+    ("words", "means", "believed"),
     [
+        (["dog", "red"], {"dog": 0.9, "red": 0.0, NEITHER: 0.0}, Guess("single", "dog")),
+        (["dog", "red"], {"dog": 0.9, "red": 0.8, NEITHER: 0.0}, Guess("or", "dog", "red")),
+        (["dog", "snow"], {"dog": 0.0, "snow": 0.1, "dog + snow": 0.9, NEITHER: 0.0}, Guess("given", "dog", "snow")),
+        (["dog", "animal"], {"dog": 0.9, "animal": 0.85, NEITHER: 0.0}, Guess("single", "animal")),
         (
-            _table("anything", 0.1, 0, 1, dog=(0.95, 3)),
-            _table("dog", 0.95, 0.8, 1, red=(0.95, 8)),
-            Guess("single", "dog"),
+            ["leaf", "snow", "plant"],
+            {"leaf": 0, "snow": 0, "plant": 0, "leaf + snow": 0.9, "plant + snow": 0.8, NEITHER: 0},
+            Guess("given", "plant", "snow"),
         ),
-        (
-            _table("anything", 0.4, 0, 1, red=(0.97, 8), dog=(0.95, 3)),
-            _table("dog", 0.95, 0.8, 1, red=(0.95, 8)),
-            Guess("or", "dog", "red"),
-        ),
-        (_table("anything", 0, 0, 0.1), _table("dog", 0.1, 0, 0.97, snow=(0.95, 5)), Guess("given", "dog", "snow")),
-        (
-            _table("anything", 0.2, 0, 1, animal=(0.95, 9), dog=(0.9, 2), cat=(0.9, 3)),
-            _table("dog", 0.95, 0.8, 1),
-            Guess("single", "animal"),
-        ),
-        (
-            _table("anything", 0.2, 0, 1, red=(0.95, 9)),
-            _table("dog", 0.2, 0, 1, red=(0.95, 4)),
-            Guess("given", "dog", "red"),
-        ),
-        (_table("anything", 0, 0, 0), _table("dog", 0, 0, 0), None),
+        (["dog", "red"], {"dog": 0.05, "red": 0.0, NEITHER: 0.0}, None),  # a twentieth of what exemplars reach
+        (["dog", "red"], {"dog": 0.9, "red": 0.9, NEITHER: 0.85}, None),  # the words make no difference
+        (["dog", "red"], {}, None),
     ],
 )
-def test_two_sweeps_are_read_as_one_explanation(anything: Sweep, fixed: Sweep, believed: Guess | None) -> None:
-    assert conclude_sweep(anything, fixed, "dog") == believed
+def test_tests_decide(words: list[str], means: dict[str, float], believed: Guess | None) -> None:
+    assert judged(words, means, 1.0) == believed
+    graded = {name: 7 * mean for name, mean in means.items()}
+    assert judged(words, graded, 7.0) == believed
 
 
-def test_tests_can_overturn_an_explanation() -> None:
-    given_snow = Guess("given", "dog", "snow")
-    means = {"dog with snow": 0.9, "dog without snow": 0.88, "snow without dog": 0.0}
-    assert judged(given_snow, means) == Guess("single", "dog")
-    assert judged(given_snow, means | {"dog without snow": 0.0}) == given_snow
-    assert judged(given_snow, means | {"snow without dog": 0.9}) == Guess("or", "dog", "snow")
-    either = Guess("or", "dog", "red")
-    assert judged(either, {"dog without red": 0.9, "red without dog": 0.0, "neither": 0.0}) == Guess("single", "dog")
-    assert judged(either, {}) == either
+def test_tests_of_the_log_are_read_back() -> None:
+    text = "Log entry 1:\n(1) dog, activation 1\ndog + red: mean 0.93\nnone of these: mean -0.10\ndog: 3\n"
+    assert read_tests(text) == {"dog + red": 0.93, "none of these": -0.1}
 
 
-def test_tables_of_the_log_are_read_back() -> None:
-    text = (
-        "Log entry 1:\n(1) a red dog, activation 1\n"
-        "anything: mean 0.77, lowest 0.01, highest 8.65. tent 3.43 of 3, round thing 2.88 of 14\n"
-        "brick wall: mean -1.50, lowest -2.07, highest 9.61. night 5.10 of 2"
-    )
-    first, second = read_sweeps(text)
-    assert (first.word, first.mean, first.words["round thing"]) == ("anything", 0.77, (2.88, 14))
-    assert (second.word, second.lowest, second.words) == ("brick wall", -2.07, {"night": (5.10, 2)})
-    assert read_tests("dog without red: mean 0.93, lowest 0.80, highest 1.00\nx: 3") == {"dog without red": 0.93}
-
-
-@given(word=st.sampled_from(WORDS), seed=st.integers(1, 99))
-def test_code_of_every_word_passes_the_check(word: str, seed: int) -> None:
-    slot = code.SLOTS["background" if word in BACKGROUNDS else "noun"]
-    written = code.sweep_code([("", 0), (word, slot)], seed)
+@given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
+def test_code_of_every_word_passes_the_check(word: str, other: str) -> None:
+    written = code.tests_code({word: [f"a red plain {word} and a {{}}, snow"], f"{word} + {other}": ["a {}"]}, ["cup"])
     assert check_code(written, methods_of()) is None
-    tests = code.tests_code({f"{word} alone": [f"a red plain {word} and a {{}}, snow"]}, ["blue dotted cup"])
-    assert check_code(tests, methods_of()) is None
     parsed = parse_reply(phrases.experiment(phrases.hypotheses("1 dog red | snow", [word]), written))
     assert parsed.code == written
 
@@ -128,14 +94,10 @@ def test_code_of_every_word_passes_the_check(word: str, seed: int) -> None:
 @given(seed=st.integers(0, 10**6))
 def test_every_slip_is_found_before_the_code_runs_or_while_it_does(seed: int) -> None:
     rng = random.Random(seed)
-    for written in (
-        code.exemplar_code(),
-        code.sweep_code([("", 0), ("dog", 2)], 3),
-        code.tests_code({"a": ["{}"]}, ["b"]),
-    ):
+    for written in (code.exemplar_code(), code.tests_code({"a": ["{}"]}, ["b"])):
         broken = phrases.slipped(written, rng)
         assert broken != written
-        assert check_code(broken, methods_of()) is not None or "value.append(" in broken or "len(activation)" in broken
+        assert check_code(broken, methods_of()) is not None or "value += " in broken or "len(activation)" in broken
 
 
 @given(a=st.sampled_from(WORDS), b=st.sampled_from(WORDS), kind=st.sampled_from(["single", "or", "given"]))

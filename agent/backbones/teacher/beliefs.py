@@ -19,7 +19,7 @@ SEEN = 0.95
 PRIOR = {"single": 0.0, "or": -3.5, "given": -4.5}
 """Log-odds against explanations with two concepts, which are many."""
 LOW, FULL = 0.35, 0.7
-"""Shares of the highest rise: below LOW a word does nothing, above FULL it is enough by itself."""
+"""Shares: a test below LOW of the exemplars' activations shows nothing; one that comes FULL of the way up is high."""
 
 
 def family_of(word: str) -> str:
@@ -89,39 +89,7 @@ def guesses(readings: Sequence[Reading], count: int = 4) -> list[Guess]:
     return sorted(scores, key=lambda guess: (-scores[guess], guess.label))[:count]
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep's line in the log. word: what was in all pictures ("anything": nothing was). words: (mean, pictures) of
-    those with the highest means."""
-
-    word: str
-    mean: float
-    lowest: float
-    highest: float
-    words: Mapping[str, tuple[float, int]]
-
-
-_SWEEP = re.compile(
-    r"^(?P<word>[a-z ]+): mean (?P<mean>-?[\d.]+), lowest (?P<low>-?[\d.]+), highest (?P<high>-?[\d.]+)\. "
-    r"(?P<words>.+)$",
-    re.MULTILINE,
-)
-_WORD = re.compile(r"([a-z ]+?) (-?[\d.]+) of (\d+)")
-_TEST = re.compile(r"^(?P<name>[^:\n]+): mean (?P<mean>-?[\d.]+), lowest (-?[\d.]+), highest (-?[\d.]+)$", re.MULTILINE)
-
-
-def read_sweeps(text: str) -> list[Sweep]:
-    """The sweeps in a result."""
-    return [
-        Sweep(
-            found["word"],
-            float(found["mean"]),
-            float(found["low"]),
-            float(found["high"]),
-            {word.strip(): (float(mean), int(n)) for word, mean, n in _WORD.findall(found["words"])},
-        )
-        for found in _SWEEP.finditer(text)
-    ]
+_TEST = re.compile(r"^(?P<name>[^:\n]+): mean (?P<mean>-?[\d.]+)$", re.MULTILINE)
 
 
 def read_tests(text: str) -> dict[str, float]:
@@ -129,59 +97,38 @@ def read_tests(text: str) -> dict[str, float]:
     return {found["name"]: float(found["mean"]) for found in _TEST.finditer(text)}
 
 
-# A table counts the words of a prompt one by one.
-_SPLIT = {"night city": ("night", "city"), "brick wall": ("brick", "wall")} | {
-    pattern: (pattern.split()[0],) for pattern in PATTERNS if " " in pattern
-}
+NEITHER = "none of these"
+"""Name of the test whose pictures hold no concept in question."""
 
 
-def table_mean(sweep: Sweep, word: str) -> float:
-    """The mean of a word or group in the table; minus infinity if it is not listed."""
-    return next((sweep.words[part][0] for part in _SPLIT.get(word, (word,)) if part in sweep.words), -math.inf)
+def named(a: str, b: str) -> str:
+    """Name of the test whose pictures hold both."""
+    return f"{a} + {b}"
 
 
-def _listed(sweep: Sweep) -> list[str]:
-    """Words and groups that the table lists, in its order."""
-    names = {part: word for word in WORDS for part in _SPLIT.get(word, (word,))}
-    return list(dict.fromkeys(names[part] for part in sweep.words if part in names))
+def judged(words: Sequence[str], means: Mapping[str, float], scale: float) -> Guess | None:
+    """What the tests say of the words that they are of. scale: the exemplars' mean activation.
 
-
-def _wider(word: str, high: Sequence[str]) -> str:
-    """The group of a word if the table has that group high too."""
-    return next((group for group in GROUPS if word in GROUPS[group][1] and group in high), word)
-
-
-def conclude_sweep(anything: Sweep, fixed: Sweep, a: str) -> Guess | None:
-    """What two sweeps say: of anything, and with `a` in every picture. None: nothing stands out."""
-    base = min(anything.lowest, fixed.lowest)
-    top = max(anything.highest, fixed.highest)
-    if top - base <= 1e-6:
+    None: nothing is high. High is what comes FULL of the way from the lowest test to the highest.
+    """
+    low, top = min(means.values(), default=0.0), max(means.values(), default=0.0)
+    if top < LOW * scale or top - low < LOW * top:
         return None
-    high = base + FULL * (top - base)
-    alone = [w for w in _listed(anything) if table_mean(anything, w) >= high and _count(anything, w) >= 2]
-    if fixed.mean >= high:
-        wide = _wider(a, alone)
-        rest = [w for w in alone if not members(w) & members(wide)]
-        return Guess("or", wide, _support(anything, rest)) if rest else Guess("single", wide)
-    given = [w for w in _listed(fixed) if table_mean(fixed, w) >= high and not members(w) & members(a)]
-    if given and fixed.highest >= high:
-        return Guess("given", a, _support(fixed, given))
-    return Guess("single", _support(anything, alone)) if alone else None
-
-
-def _count(sweep: Sweep, word: str) -> int:
-    part = next((p for p in _SPLIT.get(word, (word,)) if p in sweep.words), word)
-    return sweep.words.get(part, (0.0, 0))[1]
-
-
-def _support(sweep: Sweep, words: Sequence[str]) -> str:
-    """The word with the most evidence, or its group if that is among the words."""
-
-    def weight(word: str) -> float:
-        mean, n = table_mean(sweep, word), _count(sweep, word)
-        return mean * n / (n + 1)
-
-    return _wider(max(words, key=weight), words)
+    high = low + FULL * (top - low)
+    alone = [word for word in words if means.get(word, low) >= high]
+    # Of a group and its members the group, if that is high: it says more.
+    alone = [w for w in alone if not any(w != o and members(w) <= members(o) for o in alone)]
+    if len(alone) > 1:
+        return Guess("or", *alone[:2])
+    if alone:
+        return Guess("single", alone[0])
+    both = [(a, b) for a in words for b in words if means.get(named(a, b), low) >= high]
+    wide = [
+        p
+        for p in both
+        if not any(p != q and members(p[0]) <= members(q[0]) and members(p[1]) <= members(q[1]) for q in both)
+    ]
+    return Guess("given", *wide[0]) if wide else None
 
 
 def counts(readings: Sequence[Reading]) -> Counter[str]:

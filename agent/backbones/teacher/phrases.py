@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 
-from .beliefs import Guess, Sweep
+from .beliefs import FULL, LOW, Guess
 from .readings import Reading
 
 NO_EXEMPLARS = "The dataset shows nothing; I look for what activates the unit."
@@ -29,23 +29,12 @@ def _number(value: float) -> str:
     return f"{value:.2f}"
 
 
-def nothing(word: str, fixed: Sweep | None) -> str:
-    """After a sweep in which nothing stood out."""
-    values = f" ({_number(fixed.mean)})" if fixed else ""
-    return f"With {word} all is low{values}: it is something else."
-
-
-def table(guess: Guess, word: str, anything: Sweep | None, fixed: Sweep | None) -> str:
-    """What the sweeps say."""
-    if fixed is None or anything is None:
-        return f"Most likely: {guess.label}."
-    if guess.kind == "given":
-        return f"With {word} the mean is {_number(fixed.mean)} only, but high with {guess.b}: {guess.label}."
-    if guess.kind == "or":
-        return f"With {word} the mean is {_number(fixed.mean)}, and {guess.b} is high too: {guess.label}."
-    if fixed.mean < anything.mean:
-        return f"With {word} the mean is {_number(fixed.mean)}, but {guess.a} is high: {guess.label}."
-    return f"With {word} the mean is {_number(fixed.mean)}, nothing else is high: {guess.label}."
+def result(means: Mapping[str, float], scale: float, guess: Guess | None) -> str:
+    """What the tests say: each high or low, then what follows."""
+    top, low = max(means.values(), default=0.0), min(means.values(), default=0.0)
+    high = max(low + FULL * (top - low), LOW * scale)
+    told = "; ".join(f"{name} {'high' if mean >= high else 'low'}" for name, mean in means.items())
+    return f"{told}: {guess.label if guess else 'something else'}."
 
 
 def hypotheses(before: str, labels: Sequence[str]) -> str:
@@ -80,11 +69,10 @@ _SLIPS = (
     ("tools.text2image(", "tools.text_to_image("),
     ("system.neuron(", "system.neurons("),
     ("tools.log_experiment(", "tools.log("),
-    ("values.append(", "value.append("),
+    ("values += ", "value += "),
     ("tools.dataset_exemplars(system)", "tools.dataset_exemplars()"),
-    ("shown, titles, lines)", "shown titles, lines)"),
     ("len(activations)", "len(activation)"),
-    ("list(tests), lines)", "list(tests)), lines)"),
+    ("shown, titles, text)", "shown titles, text)"),
 )
 
 

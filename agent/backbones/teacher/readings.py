@@ -66,7 +66,8 @@ def read_scene(scene: Scene, drawn: Rendering | Segments, mask: np.ndarray) -> R
     region = max(int(mask.sum()), 1)
     if scene.surface is not None:
         return Reading((Thing("surface", *scene.surface),), (), None, False)
-    bright, dark = [], []
+    bright: list[tuple[int, Thing]] = []
+    dark: list[tuple[int, Thing]] = []
     for number, entry in enumerate(scene.objects, start=1):
         shown = drawn.objects == number
         visible, inside = int(shown.sum()), int((shown & mask).sum())

@@ -5,17 +5,20 @@ takes from the dialogue, and it writes down what it saw before it decides, so th
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
 from ..base import Message
 from . import code, phrases
-from .beliefs import FULL, Guess, Sweep, conclude_sweep, family_of, guesses, members, read_sweeps, read_tests
+from .beliefs import NEITHER, Guess, family_of, guesses, judged, members, named, read_tests
 from .readings import Reading
 
 LAST = "This was the last experiment."
-SWEEPS = 3
-"""Sweeps at most: after one in which nothing stood out, another with the next explanation."""
+ROUNDS = 3
+"""Rounds of tests at most: after one in which nothing was high, another with the next words."""
+WORDS = 3
+"""Words that a round tests at most."""
 
 
 class Teacher:
@@ -36,12 +39,11 @@ class Teacher:
         self._rng = random.Random(f"teacher/{seed}")
         self._wrong, self._slip = wrong, slip
         self.untrained: set[int] = set()
-        self._tried: list[str] = []
-        self._guess: Guess | None = None
-        self._anything: Sweep | None = None
-        self._fixed: Sweep | None = None
         self._believed: list[Guess] = []
-        self._sweeps = 0
+        self._words: list[str] = []
+        self._tried: set[str] = set()
+        self._scale = 0.0
+        self._rounds = 0
         self._asked: tuple[str, str] | None = None  # the last experiment: its kind and reply, to be written again
 
     async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
@@ -54,79 +56,47 @@ class Teacher:
         if LAST in result:
             return self._last(result, kind)
         if "it has no exemplars" in result:
-            return self._sweep(self._rng.choice(list(NOUNS)), phrases.NO_EXEMPLARS, ["not known yet"], turn)
+            words = [self._rng.choice(list(family)) for family in (NOUNS, COLOURS, BACKGROUNDS)]
+            self._believed = [Guess("single", word) for word in words]
+            return self._tests(phrases.NO_EXEMPLARS, words, turn)
         if _failed(result):
             return self._mended()
         if kind == "exemplars":
             return self._after_exemplars(result, turn)
-        if kind == "sweep":
-            return self._after_sweep(result, turn)
-        return self._after_tests(result)
+        return self._after_tests(result, turn)
 
     # --- steps
 
     def _after_exemplars(self, result: str, turn: int) -> str:
         readings = list(self._readings())[: code.EXEMPLARS]
+        self._scale = _mean_activation(result)
         self._believed = guesses(readings)
-        seen = phrases.seen(readings)
-        best = self._believed[0]
-        if self._rng.random() < self._wrong and len(self._believed) > 1:
-            words = {word for reading in readings for word in reading.inside if word not in best.label} - {"surface"}
-            if words:
+        words = _words_of(self._believed)
+        if self._rng.random() < self._wrong:
+            seen = {word for reading in readings for word in reading.inside} - {"surface", *words}
+            if len(seen) >= WORDS:
                 self.untrained.add(turn)
-                best = Guess("single", self._rng.choice(sorted(words)))
-                self._believed = [best, *self._believed]
-        return self._sweep(best.a, seen, [guess.label for guess in self._believed[:3]], turn)
+                words = self._rng.sample(sorted(seen), 2)
+        return self._tests(phrases.seen(readings), words, turn)
 
-    def _sweep(self, word: str, before: str, hypotheses: Sequence[str], turn: int) -> str:
-        self._tried.append(word)
-        self._sweeps += 1
-        sweeps = [] if self._anything else [("", 0)]
-        sweeps.append((word, code.SLOTS[family_of(word)]))
-        written = code.sweep_code(sweeps, self._rng.randrange(1, 100))
-        return self._experiment("sweep", phrases.hypotheses(before, hypotheses), written, turn)
-
-    def _after_sweep(self, result: str, turn: int) -> str:
-        guess = self._swept(result)
-        if guess is None:
-            following = [g for g in self._believed if g.a not in self._tried] or [
-                Guess("single", g.b) for g in self._believed if g.b and g.b not in self._tried
-            ]
-            if following and self._sweeps < SWEEPS:
-                before = phrases.nothing(self._tried[-1], self._fixed)
-                return self._sweep(following[0].a, before, [g.label for g in following[:3]], turn)
-            guess = self._believed[0] if self._believed else Guess("single", self._tried[-1])
-        self._guess = guess
-        before = phrases.table(guess, self._tried[-1], self._anything, self._fixed)
-        others = [g.label for g in self._believed if g != guess][:1]
-        tests, fillers = self._tests(guess)
-        return self._experiment(
-            "tests", phrases.hypotheses(before, [guess.label, *others]), code.tests_code(tests, fillers), turn
-        )
+    def _after_tests(self, result: str, turn: int) -> str:
+        means = read_tests(result)
+        guess = judged(self._words, means, self._scale)
+        told = phrases.result(means, self._scale, guess)
+        if guess is None and self._rounds < ROUNDS:
+            left = [g for g in self._believed if not {g.a, g.b or g.a} <= self._tried]
+            if left:
+                return self._tests(told, _words_of(left), turn)
+        return f"{told}\n{phrases.conclusion(guess or self._believed[0], means, self._rng)}"
 
     def _last(self, result: str, kind: str) -> str:
         """The answer when no experiment is left: from what there is."""
-        if kind == "tests":
-            return self._after_tests(result)
         if kind == "exemplars":
             self._believed = guesses(list(self._readings())[: code.EXEMPLARS])
             return phrases.conclusion(self._believed[0], {}, self._rng)
-        return phrases.conclusion(self._swept(result) or self._believed[0], {}, self._rng)
-
-    def _swept(self, result: str) -> Guess | None:
-        """What the last sweeps say. None: nothing stands out, or they failed."""
-        sweeps = read_sweeps(result)
-        self._anything = self._anything or next((sweep for sweep in sweeps if sweep.word == "anything"), None)
-        self._fixed = next((sweep for sweep in sweeps if sweep.word == self._tried[-1]), None)
-        if self._anything is None or self._fixed is None:
-            return None
-        return conclude_sweep(self._anything, self._fixed, self._tried[-1])
-
-    def _after_tests(self, result: str) -> str:
-        assert self._guess is not None
         means = read_tests(result)
-        guess = judged(self._guess, means)
-        return phrases.conclusion(guess, means, self._rng)
+        guess = judged(self._words, means, self._scale) if means else None
+        return phrases.conclusion(guess or self._believed[0], means, self._rng)
 
     # --- writing
 
@@ -143,48 +113,37 @@ class Teacher:
         assert self._asked is not None
         return self._asked[1]
 
-    def _tests(self, guess: Guess) -> tuple[dict[str, list[str]], list[str]]:
-        """Prompts that should raise the activation, and prompts that should not, by name; and what stands beside."""
-        taken = members(guess.a) | (members(guess.b) if guess.b else frozenset())
-        pick = _Words(self._rng, taken)
-        fillers = [pick.thing() for _ in range(3)]
-        a, b = guess.a, guess.b
-        if guess.kind == "or":
-            tests = {
-                f"{a} without {b}": [pick.form(a), pick.form(a)],
-                f"{b} without {a}": [pick.form(b), pick.form(b)],
-                "neither": [pick.form(), pick.form()],
-            }
-        elif guess.kind == "given":
-            tests = {
-                f"{a} with {b}": [pick.form(a, b), pick.form(a, b)],
-                f"{a} without {b}": [pick.form(a), pick.form(a)],
-                f"{b} without {a}": [pick.form(b), pick.form(b)],
-            }
-        else:
-            tests = {a: [pick.form(a), pick.form(a)], f"no {a}": [pick.form(), pick.form()]}
-        return tests, fillers
+    def _tests(self, before: str, words: Sequence[str], turn: int) -> str:
+        """Tests of each word without the others, of pairs together, and of none."""
+        self._rounds += 1
+        self._words = list(words)
+        self._tried |= set(words)
+        pick = _Words(self._rng, frozenset().union(*(members(word) for word in words)))
+        tests = {word: pick.forms(word) for word in words}
+        pairs = [(g.a, g.b) for g in self._believed if g.b and g.kind == "given" and {g.a, g.b} <= set(words)]
+        if not pairs and len(words) > 1:
+            pairs = [(words[0], words[1])]
+        tests |= {named(a, b): pick.forms(a, b) for a, b in pairs[:2]}
+        tests[NEITHER] = pick.forms()
+        labels = [guess.label for guess in self._believed if {guess.a, guess.b or guess.a} <= set(words)][:2] or [
+            words[0]
+        ]
+        written = code.tests_code(tests, [pick.thing() for _ in range(2)])
+        return self._experiment("tests", phrases.hypotheses(before, labels), written, turn)
 
 
-def judged(guess: Guess, means: dict[str, float]) -> Guess:
-    """The explanation as the tests leave it."""
-    a, b = guess.a, guess.b
-    top = max(means.values(), default=0.0)
-    if guess.kind == "single" or top <= 0 or (guess.kind == "given" and means.get(f"{a} with {b}", 0.0) < FULL * top):
-        return guess
-    only_a, only_b = means.get(f"{a} without {b}", 0.0), means.get(f"{b} without {a}", 0.0)
-    low = min(means.values())
-    low = low if low < top / 2 else 0.0  # nothing was low: then all of it is high
-    high = low + FULL * (top - low)
-    if guess.kind == "or":
-        if only_a >= high and only_b >= high:
-            return guess
-        return Guess("single", a if only_a >= only_b else b)
-    if only_a >= high and only_b >= high:
-        return Guess("or", a, b)
-    if only_a >= high:
-        return Guess("single", a)
-    return Guess("single", b) if only_b >= high else guess
+def _words_of(believed: Sequence[Guess]) -> list[str]:
+    """The words of the best explanations, the best first."""
+    words = dict.fromkeys(word for guess in believed for word in (guess.a, guess.b) if word)
+    return list(words)[:WORDS]
+
+
+_VALUE = re.compile(r"^\(\d+\) exemplar, activation (-?[\d.eE+-]+)$", re.MULTILINE)
+
+
+def _mean_activation(result: str) -> float:
+    values = [float(value) for value in _VALUE.findall(result)]
+    return sum(values) / len(values) if values else 0.0
 
 
 def _failed(result: str) -> bool:
@@ -205,6 +164,10 @@ class _Words:
         """A colour, a pattern and a noun."""
         choose = self._rng.choice
         return f"{choose(self._colours)} {choose(self._patterns)} {choose(self._nouns)}"
+
+    def forms(self, *concepts: str) -> list[str]:
+        """Two prompts that hold the concepts."""
+        return [self.form(*concepts), self.form(*concepts)]
 
     def form(self, *concepts: str) -> str:
         """A prompt that holds the concepts, and a place {} for another thing."""
