@@ -10,7 +10,7 @@ from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
 TOP_LEVEL = ("kernels", "models", "engine", "prompts", "agent", "benchmarks")
-DATA_SUFFIXES = (".j2", ".safetensors", ".yaml", ".json", ".txt", ".css", ".js", ".html")
+DATA_SUFFIXES = (".j2", ".log", ".jsonl", ".safetensors", ".yaml", ".json", ".txt", ".css", ".js", ".html")
 
 
 def find_rooms() -> list[str]:
