@@ -33,14 +33,35 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert said.code == 0, said
     model = tiny_checkpoint(FAMILY)
     said = call(
-        "finetune", "collect", root / "demos", "--out", root / "set", "--model", model, "--context", 16384,
-        "--validation", 0, "--guards", "none",
-    )  # fmt: skip
+        "finetune",
+        "collect",
+        root / "demos",
+        "--out",
+        root / "set",
+        "--model",
+        model,
+        "--context",
+        16384,
+        "--validation",
+        0,
+        "--guards",
+        "none",
+    )
     assert said.code == 0, said
     said = call(
-        "finetune", "train", "--config", root / "recipe.yaml", "--model", model, "--data", root / "set",
-        "--out", root / "adapter", "--max-steps", 2,
-    )  # fmt: skip
+        "finetune",
+        "train",
+        "--config",
+        root / "recipe.yaml",
+        "--model",
+        model,
+        "--data",
+        root / "set",
+        "--out",
+        root / "adapter",
+        "--max-steps",
+        2,
+    )
     assert said.code == 0, said
     return root
 
@@ -56,10 +77,30 @@ def test_the_commands_leave_a_card_and_an_adapter(made: Path) -> None:
 def test_evaluate_compares_base_and_adapter(made: Path) -> None:
     file = made / "evaluation.json"
     said = call(
-        "finetune", "evaluate", "--out", made / "study", "--profile", made / "profile.yaml",
-        "--vlm", tiny_checkpoint(FAMILY), "--adapter", f"tuned={made / 'adapter'}", "--per-kind", 1, "--turns", 1, "--jobs", 2, "--no-score",
-        "--context", 4096, "--sandbox", "none", "--json", file,
-    )  # fmt: skip
+        "finetune",
+        "evaluate",
+        "--out",
+        made / "study",
+        "--profile",
+        made / "profile.yaml",
+        "--vlm",
+        tiny_checkpoint(FAMILY),
+        "--adapter",
+        f"tuned={made / 'adapter'}",
+        "--per-kind",
+        1,
+        "--turns",
+        1,
+        "--jobs",
+        2,
+        "--no-score",
+        "--context",
+        4096,
+        "--sandbox",
+        "none",
+        "--json",
+        file,
+    )
     assert said.code == 0, said
     result = json.loads(file.read_text())
     assert {"executable_rate", "format_rate", "truth_single", "truth_or", "truth_conditional"} <= set(result)
