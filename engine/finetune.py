@@ -22,6 +22,7 @@ from ..models.errors import UserError
 from ..models.vlm.checkpoint import Checkpoint, read_checkpoint
 from ..models.vlm.loading import DTYPES, check_4bit, check_dtype, read_model
 from .finetune_base import check_base, fingerprint, versions
+from .finetune_memory import Memory, expected_memory, setting_of
 from .finetune_options import SFT, TrainOptions, read_options
 from .finetune_samples import TRAIN, BadSample, Sample, Skipped, check_any, read_samples
 from .finetune_tokens import Encoder
@@ -60,13 +61,13 @@ def train(
     begun = time.monotonic()
     options = read_options(config, **overrides)
     if options.stage != SFT:
-        from .finetune_preferences import train_preferences
-
-        return train_preferences(options, say, resume, begun)
+        raise UserError("stage preferences is not available yet: train with stage sft.")
     say_first = first_only(say)
     prepared = prepare(options, say_first, resume)
-    samples, lengths, skipped = encoded_lengths(prepared.encoder, options, say_first)
-    model = adapted_model(prepared, say_first)
+    samples, lengths, learned, skipped = encoded_lengths(prepared.encoder, options, say_first)
+    setting = setting_of(options, max(lengths), max(learned))
+    memory = expected_memory(prepared.checkpoint, prepared.dtype, prepared.device, setting, say_first)
+    model = adapted_model(prepared, memory, say_first)
     from datasets import Dataset
 
     from .finetune_log import Log
@@ -81,7 +82,7 @@ def train(
         processing_class=prepared.encoder.processor,
         callbacks=[Log(options.out / LOG, prepared.samples_a_step(), say_first, options.out / BOARD)],
     )
-    return finish(trainer, prepared, len(samples), skipped, begun, say_first)
+    return finish(trainer, prepared, memory, len(samples), skipped, begun, say_first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,11 +143,12 @@ def prepare(options: TrainOptions, say: Callable[[str], None], resume: bool) -> 
 
 def encoded_lengths(
     encoder: Encoder, options: TrainOptions, say: Callable[[str], None]
-) -> tuple[list[Sample], list[int], Skipped]:
-    """The samples that can be trained on with their numbers of tokens, and those that cannot: damaged, longer than
-    max_tokens, with pictures that are missing. All are encoded once; what is kept of them is their length."""
+) -> tuple[list[Sample], list[int], list[int], Skipped]:
+    """The samples that can be trained on with their numbers of tokens and of those that are learned, and those that
+    cannot: damaged, longer than max_tokens, with pictures that are missing. All are encoded once; what is kept of them
+    are these numbers."""
     found, skipped = read_samples(options.data, TRAIN)
-    samples, lengths, learned = [], [], 0
+    samples, lengths, learned = [], [], []
     for sample in found:
         try:
             encoded = encoder.encode(sample)
@@ -157,18 +159,18 @@ def encoded_lengths(
             continue
         samples.append(sample)
         lengths.append(encoded.length)
-        learned += encoded.learned
+        learned.append(encoded.learned)
     for line in skipped.told():
         say(line)
     check_any(samples, skipped, options.data / TRAIN)
     say(
         f"{len(samples)} samples of {min(lengths)} to {max(lengths)} tokens, {sum(lengths) // len(lengths)} in the "
-        f"mean, of which {learned / sum(lengths):.0%} are learned."
+        f"mean, of which {sum(learned) / sum(lengths):.0%} are learned."
     )
-    return samples, lengths, skipped
+    return samples, lengths, learned, skipped
 
 
-def adapted_model(prepared: Prepared, say: Callable[[str], None]) -> Any:
+def adapted_model(prepared: Prepared, memory: Memory, say: Callable[[str], None]) -> Any:
     """The model with the adapter that is trained. The seed is set before its first weights are drawn."""
     from transformers import set_seed
 
@@ -178,7 +180,8 @@ def adapted_model(prepared: Prepared, say: Callable[[str], None]) -> Any:
     set_seed(options.seed)
     place = None if prepared.device.type == "cpu" and options.quantization is None else prepared.device
     quantize = options.quantization is not None and prepared.checkpoint.quantization is None
-    model = read_model(prepared.checkpoint.path, prepared.dtype, place, quantize)
+    with memory.told():
+        model = read_model(prepared.checkpoint.path, prepared.dtype, place, quantize)
     if options.adapter is not None:
         model = with_trained_adapter(model, options.adapter, prepared.checkpoint, options.train_connector)
     else:
@@ -192,20 +195,21 @@ def adapted_model(prepared: Prepared, say: Callable[[str], None]) -> Any:
 
 
 def finish(
-    trainer: Any, prepared: Prepared, samples: int, skipped: Skipped, begun: float, say: Callable[[str], None]
+    trainer: Any,
+    prepared: Prepared,
+    memory: Memory,
+    samples: int,
+    skipped: Skipped,
+    begun: float,
+    say: Callable[[str], None],
 ) -> TrainingReport:
     """Trains, and writes the adapter and its report. Raises UserError where memory does not suffice."""
     from .finetune_log import read_log
 
     options = prepared.options
     kept = freed_blocks_kept() if prepared.device.type == "cpu" else contextlib.nullcontext()
-    try:
-        with kept:
-            trainer.train(resume_from_checkpoint=None if prepared.start is None else str(prepared.start))
-    except torch.OutOfMemoryError as problem:
-        raise UserError(
-            f"memory does not suffice on {prepared.device} ({str(problem).splitlines()[0]}): lower batch or max_tokens."
-        ) from problem
+    with kept, memory.told():
+        trainer.train(resume_from_checkpoint=None if prepared.start is None else str(prepared.start))
     seconds = time.monotonic() - begun
     lines = read_log(options.out / LOG)
     report = TrainingReport(
