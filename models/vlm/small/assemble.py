@@ -41,7 +41,10 @@ def small_checkpoint(adapted: bool = True, say: Callable[[str], None] | None = N
     Raises UserError where a package is missing or a file is damaged.
     """
     if adapted and not (ADAPTER / CONFIG_FILE).is_file():
-        raise UserError(f"the small backbone's adapter is missing from {ADAPTER}: install the package again.")
+        raise UserError(
+            "no adapter ships with this version yet: train one (docs/finetuning.md), or use small-base, the small "
+            "backbone as it is before fine-tuning."
+        )
     name = NAME if adapted else f"{NAME}-base"
     return assemble(_cache() / "models" / name, ADAPTER if adapted else None, say)
 
@@ -97,7 +100,7 @@ def _fingerprint(adapter: Path | None) -> str:
 def _write(folder: Path, adapter: Path | None) -> None:
     from .modeling import MaiaLlavaForConditionalGeneration
 
-    file = weights_file()
+    file, head, eye = weights_file(), _head(), _eye()  # what may be damaged and is quickly read comes first
     tokenizer, language = read_tokenizer(file), read_language_model(file)
     config = small_config(language.config, tokenizer)
     with torch.device("meta"):
@@ -106,7 +109,7 @@ def _write(folder: Path, adapter: Path | None) -> None:
     if adapter is not None:
         merge(weights, adapter)
     embeddings = language.get_input_embeddings().weight
-    tower = {"words": word_table(embeddings, tokenizer), **_eye(), **_head()}
+    tower = {"words": word_table(embeddings, tokenizer), **eye, **head}
     weights |= {f"model.vision_tower.tower.{name}": values for name, values in tower.items()}
     weights["lm_head.weight"] = embeddings
     model.load_state_dict(weights, strict=True, assign=True)

@@ -59,7 +59,7 @@ def read_language_model(file: Path) -> Any:
 
     try:
         with quiet():
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent,
                 gguf_file=file.name,
                 quantization_config=GgufConfig(dequantize=True),
@@ -68,10 +68,10 @@ def read_language_model(file: Path) -> Any:
             )
     except Exception as problem:
         raise _damaged(file, problem) from problem
-    known = model.get_input_embeddings().weight
+    known = int(model.get_input_embeddings().num_embeddings)
     model.resize_token_embeddings(VOCABULARY, mean_resizing=False)
     with torch.no_grad():
-        model.get_input_embeddings().weight[len(known) :] = 0
+        model.get_input_embeddings().weight[known:] = 0
     return model.eval().requires_grad_(False)
 
 

@@ -19,7 +19,7 @@ class MaiaLlavaModel(LlavaModel):
     def __init__(self, config: MaiaLlavaConfig) -> None:
         super(LlavaModel, self).__init__(config)
         self.vision_tower = AutoModel.from_config(config.vision_config)
-        self.multi_modal_projector = nn.Identity()
+        self.add_module("multi_modal_projector", nn.Identity())
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()
 
@@ -28,7 +28,8 @@ class MaiaLlavaModel(LlavaModel):
     ) -> BaseModelOutputWithPooling:
         """pooler_output: a [9, hidden] tensor for each picture."""
         tokens = self.vision_tower(pixel_values).last_hidden_state
-        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=list(tokens))
+        pictures: Any = list(tokens)  # as LLaVA's own, whose type says otherwise
+        return BaseModelOutputWithPooling(last_hidden_state=tokens, pooler_output=pictures)
 
 
 class MaiaLlavaForConditionalGeneration(LlavaForConditionalGeneration):
@@ -40,7 +41,8 @@ class MaiaLlavaForConditionalGeneration(LlavaForConditionalGeneration):
     def __init__(self, config: MaiaLlavaConfig) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)
         self.model = MaiaLlavaModel(config)
-        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        text: Any = config.text_config
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.post_init()
 
 

@@ -12,7 +12,8 @@ from ....kernels.mask import DARKEN, OUTLINE
 _DARK_LIMIT = round(DARKEN * 255)
 """No darkened channel is brighter."""
 _CROWD = 4
-"""Outline pixels in a 3x3 square, itself included, from which one belongs to an outline: others are chance."""
+"""Outline pixels in a 3x3 square, itself included, from which one belongs to an outline, with those that hang together
+with it: others are chance. At a picture's edge and between close pieces an outline's pixels have fewer."""
 _STEPS = 8
 """Steps of a flood between two looks at whether it still rises."""
 _FILLS = 2
@@ -40,7 +41,7 @@ def restore(pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _outline(pixels: torch.Tensor) -> torch.Tensor:
     colour = pixels.new_tensor(OUTLINE)[None, :, None, None]
     line = (pixels == colour).all(1, keepdim=True)
-    return line & (_sum3(line.to(torch.uint8)) >= _CROWD)
+    return _flood(_sum3(line.to(torch.uint8)) >= _CROWD, line)
 
 
 def _grown(mask: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ class MaiaVisionTower(PreTrainedModel):
     config_class = MaiaVisionConfig
     config: MaiaVisionConfig
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
 
     def __init__(self, config: MaiaVisionConfig) -> None:
         super().__init__(config)
