@@ -61,7 +61,9 @@ def train(
     begun = time.monotonic()
     options = read_options(config, **overrides)
     if options.stage != SFT:
-        raise UserError("stage preferences is not available yet: train with stage sft.")
+        from .finetune_preferences import train_preferences
+
+        return train_preferences(options, say, resume, begun)
     say_first = first_only(say)
     prepared = prepare(options, say_first, resume)
     samples, lengths, learned, skipped = encoded_lengths(prepared.encoder, options, say_first)

@@ -17,8 +17,7 @@ CONNECTORS = ("multi_modal_projector", "merger")
 """Names of modules between vision tower and language model."""
 
 ADAPTER = "default"
-REFERENCE = "reference"
-"""Names of the adapter that is trained, and of its frozen copy in the preference stage."""
+"""Name of the adapter that is trained."""
 
 
 def target_pattern(model: Any, choice: LoraChoice, connector: bool = False) -> str:
