@@ -55,7 +55,7 @@ class LazyImage(Image.Image):
         super().__init__()
         self.scene, self.mask = scene, mask
 
-    def convert(self, *args: Any, **kwargs: Any) -> "LazyImage":  # type: ignore[override]
+    def convert(self, *args: Any, **kwargs: Any) -> "LazyImage":
         """Itself: all pictures are RGB."""
         return self
 

@@ -25,16 +25,23 @@ def demonstrate(
     part: Annotated[int, typer.Option(help="Other numbers give other neurons and pictures.", min=0)] = 0,
 ) -> None:
     """Let the teacher, who is told what exemplars show, examine neurons of training concepts."""
-    from rich.progress import track
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from ..agent.demonstrations import POOL, Pool, demonstrate, neurons_of
 
     neurons = neurons_of(part, count)
     pool = Pool.drawn(POOL, first=part * POOL)
-    steps = iter(track(range(count), f"{count} dialogues", console=console))
-    demonstrate(neurons, out, pool, seed=part, progress=lambda done, total: next(steps, None) and None)
-    for _ in steps:  # ends the bar
-        pass
+    columns = (TextColumn("dialogues"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=count)
+        demonstrate(neurons, out, pool, seed=part, progress=lambda done, total: bar.update(task, completed=done))
 
 
 @finetune_app.command()
