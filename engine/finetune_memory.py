@@ -262,7 +262,7 @@ def free_bytes(device: torch.device) -> int:
     """Bytes that are free on a GPU, and those of the host's memory that a process can have."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     return int(psutil.virtual_memory().available)
 
@@ -271,7 +271,8 @@ def shape_of_files(checkpoint: Checkpoint, dtype: str) -> TrainingShape:
     """Of a checkpoint at hand. Raises UserError for one that is damaged (see `vlm_shape`)."""
 
     def weights(quantization: Any) -> int:
-        options = VlmOptions(checkpoint.name, path=checkpoint.path, dtype=dtype, quantization=quantization, context=1)  # type: ignore[arg-type]
+        chosen: Any = {"dtype": dtype, "quantization": quantization}
+        options = VlmOptions(checkpoint.name, checkpoint.path, context=1, **chosen)
         return vlm_shape(options, "the training's model", experts_packed=False).weights
 
     text = _language_model(checkpoint.path)

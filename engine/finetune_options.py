@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 
@@ -12,7 +12,8 @@ from ..models.errors import UserError
 
 _BUILT_IN = Path(__file__).parent / "finetuning"
 
-SFT, PREFERENCES = "sft", "preferences"
+SFT: Final = "sft"
+PREFERENCES: Final = "preferences"
 
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "stage": (SFT, PREFERENCES),

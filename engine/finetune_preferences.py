@@ -167,15 +167,15 @@ class PreferenceTrainer(MaskedTrainer):
         targets = inputs.pop("shift_labels")
         self._sums["tokens"] += float(targets.numel())
         self._sums["learned"] += float((targets != IGNORED).sum())
-        head = self.model.get_output_embeddings()
+        head = self._whole.get_output_embeddings()
         return log_probabilities(model, head, inputs, targets).view(-1, ANSWERS)
 
     @torch.no_grad()
     def untrained(self, batch: dict[str, torch.Tensor]) -> list[list[float]]:
         """The same of a batch by the model as it is now, without dropout: asked before the first step."""
-        self.model.eval()
+        self._whole.eval()
         with self.accelerator.autocast():
-            found = self.answers(self.model, self._prepare_inputs(batch)).float().tolist()
+            found = self.answers(self._whole, self._prepare_inputs(batch)).float().tolist()
         self._sums.clear()
         return found
 

@@ -72,15 +72,16 @@ class MaskedTrainer(SFTTrainer):
     """Trains on batches of `Collator`. Logs, beside the loss, the share of tokens that the model would have said."""
 
     # The loss below is a sum over the tokens of the whole step, as soon as their number is told.
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga = True  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)  # Log tells it
         self.model_accepts_loss_kwargs = True  # so that the tokens of a step are counted
         self._sums: dict[str, float] = defaultdict(float)
-        self._frozen = frozen_modules(self.model)
-        for weight in self.model.parameters():
+        self._whole: Any = self.model  # without what several processes wrap it in
+        self._frozen = frozen_modules(self._whole)
+        for weight in self._whole.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.float()  # trl rounds those of a model in 4 bits to bf16
 
@@ -96,7 +97,7 @@ class MaskedTrainer(SFTTrainer):
         targets = inputs.pop("shift_labels")
         inputs.pop("labels", None)
         places = targets != IGNORED
-        logits = logits_where(model, self.model.get_output_embeddings(), inputs, places)
+        logits = logits_where(model, self._whole.get_output_embeddings(), inputs, places)
         loss = torch.nn.functional.cross_entropy(logits, targets[places], reduction="sum")
         count = int(places.sum())
         self._sums["right"] += float((logits.detach().argmax(-1) == targets[places]).sum())
@@ -122,7 +123,7 @@ class MaskedTrainer(SFTTrainer):
         super(SFTTrainer, self)._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
-            seal(Path(self.args.output_dir) / f"{PREFIX}{self.state.global_step}")
+            seal(Path(str(self.args.output_dir)) / f"{PREFIX}{self.state.global_step}")
 
 
 def training_arguments(options: TrainOptions, checkpoints: Path, dtype: str, device: torch.device) -> SFTConfig:
