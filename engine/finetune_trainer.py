@@ -79,6 +79,7 @@ class MaskedTrainer(SFTTrainer):
         self.remove_callback(PrinterCallback)  # Log tells it
         self.model_accepts_loss_kwargs = True  # so that the tokens of a step are counted
         self._sums: dict[str, float] = defaultdict(float)
+        assert self.model is not None
         self._whole: Any = self.model  # without what several processes wrap it in
         self._frozen = frozen_modules(self._whole)
         for weight in self._whole.parameters():
