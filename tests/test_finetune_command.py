@@ -12,7 +12,15 @@ FAMILY = "maia-small"
 PROFILE = (
     "world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 64\njobs: 2\nturns: 2\ndevice: cpu\n"
 )
-RECIPE = "lora: {rank: 2, alpha: 4}\nepochs: 1\nbatch: 1\naccumulate: 1\nmax_tokens: 8192\nthreads: 1\nsave_steps: 2\nlog_steps: 1\n"
+RECIPE = """\
+lora: {rank: 2, alpha: 4}
+epochs: 1
+accumulate: 1
+max_tokens: 8192
+threads: 1
+save_steps: 2
+log_steps: 1
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
