@@ -160,11 +160,11 @@ def load_run(run: Path) -> RunData:
     scores = _load_object(run / "scores.json", problems) if (run / "scores.json").exists() else {}
     listed = config.get("units")
     names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    units = [_load_unit(name, unit_directory(run, name)) for name in dict.fromkeys(names)]
+    units = [load_unit(name, unit_directory(run, name)) for name in dict.fromkeys(names)]
     known = {unit_directory(run, unit.name).name for unit in units}
     for path in sorted((run / "units").glob("*/transcript.jsonl")):
         if path.parent.name not in known:
-            units.append(_load_unit(None, path.parent))
+            units.append(load_unit(None, path.parent))
     for unit in units:
         if unit.name in scores:
             try:
@@ -197,7 +197,7 @@ def _load_object(path: Path, problems: list[str]) -> dict[str, Any]:
     return data
 
 
-def _load_unit(name: str | None, directory: Path) -> UnitRun:
+def load_unit(name: str | None, directory: Path) -> UnitRun:
     """name None: take it from the Start record, or else the directory's name."""
     unit = UnitRun(directory.name if name is None else name)
     try:

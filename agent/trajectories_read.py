@@ -10,7 +10,7 @@ from ..models.errors import UserError
 from ..models.groundtruth import GROUND_TRUTH, GroundTruthTarget
 from ..models.groundtruth_labels import parse_label
 from ..models.groundtruth_neuron import GroundTruthNeuron
-from .report_data import UnitRun, _load_unit, load_run
+from .report_data import UnitRun, load_run, load_unit
 from .transcript import ImageStore, Record, Start
 
 TRUTHS = "truths.json"
@@ -64,7 +64,7 @@ def _units(run: Path) -> list[UnitRun]:
     found = sorted(run.glob("units/*/transcript.jsonl"))
     if (run / "run.json").is_file() or not found:
         return load_run(run).units
-    return [_load_unit(None, path.parent) for path in found]
+    return [load_unit(None, path.parent) for path in found]
 
 
 def _trajectory(

@@ -50,19 +50,8 @@ class Vlm:
     def facts(self) -> dict[str, Any]:
         """What its replies depend on, for run.json."""
         chosen = self.options
-        names = (
-            "model",
-            "adapter",
-            "dtype",
-            "quantization",
-            "context",
-            "structured",
-            "temperature",
-            "top_p",
-            "max_tokens",
-        )
         return {
-            **{name: getattr(chosen, name) for name in names},
+            **{name: getattr(chosen, name) for name in _TELLING},
             "family": self.family.name,
             "images": self.images_per_turn,
             # Only where they are others than ever, so that runs from before there was a choice go on.

@@ -1,14 +1,13 @@
-"""What the teacher believes, from what the dialogue shows alone: of exemplars, of a sweep's table, of tests."""
+"""What the teacher believes, from what the dialogue shows alone: of exemplars, and of tests."""
 
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations
 
-from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, FAMILIES, GROUPS, NOUNS, PATTERNS
+from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
+from ..scripted.evidence import family_of, members_of
 from .readings import Reading
 
 WORDS: tuple[str, ...] = (*NOUNS, *COLOURS, *PATTERNS, *BACKGROUNDS, *GROUPS)
@@ -20,19 +19,6 @@ PRIOR = {"single": 0.0, "or": -3.5, "given": -4.5}
 """Log-odds against explanations with two concepts, which are many."""
 LOW, FULL = 0.35, 0.7
 """Shares: a test below LOW of the exemplars' activations shows nothing; one that comes FULL of the way up is high."""
-
-
-def family_of(word: str) -> str:
-    """The family of a word or group. Raises KeyError."""
-    if word in GROUPS:
-        return GROUPS[word][0]
-    return next(family for family, words in FAMILIES.items() if word in words)
-
-
-@cache
-def members(word: str) -> frozenset[str]:
-    """The words that make a word true: itself, or a group's."""
-    return frozenset(GROUPS[word][1]) if word in GROUPS else frozenset((word,))
 
 
 @dataclass(frozen=True)
@@ -50,11 +36,11 @@ class Guess:
 
 
 def _rate(word: str) -> float:
-    return min(0.9, RATE[family_of(word)] * len(members(word)))
+    return min(0.9, RATE[family_of(word)] * len(members_of(word)))
 
 
 def _holds(word: str, words: frozenset[str]) -> bool:
-    return not members(word).isdisjoint(words)
+    return not members_of(word).isdisjoint(words)
 
 
 def guesses(readings: Sequence[Reading], count: int = 4) -> list[Guess]:
@@ -73,7 +59,7 @@ def guesses(readings: Sequence[Reading], count: int = 4) -> list[Guess]:
         scores[Guess("single", word)] = PRIOR["single"] + evidence(sum(hit[word]), _rate(word))
     often = [word for word in inside if sum(hit[word]) >= 2]
     for a, b in combinations(often, 2):
-        if members(a) & members(b):
+        if members_of(a) & members_of(b):
             continue
         both = sum(x or y for x, y in zip(hit[a], hit[b], strict=True))
         scores[Guess("or", a, b)] = PRIOR["or"] + evidence(both, _rate(a) + _rate(b))
@@ -81,7 +67,7 @@ def guesses(readings: Sequence[Reading], count: int = 4) -> list[Guess]:
         if sum(hit[a]) < 0.6 * total:
             continue
         for b in around:
-            if members(a) & members(b) or (family_of(a) == family_of(b) == "background"):
+            if members_of(a) & members_of(b) or (family_of(a) == family_of(b) == "background"):
                 continue
             companions = sum(x and _holds(b, r.all) for x, r in zip(hit[a], readings, strict=True))
             pictures = _rate(b) if family_of(b) == "background" else min(0.9, 2 * _rate(b))
@@ -117,20 +103,15 @@ def judged(words: Sequence[str], means: Mapping[str, float], scale: float) -> Gu
     high = low + FULL * (top - low)
     alone = [word for word in words if means.get(word, low) >= high]
     # Of a group and its members the group, if that is high: it says more.
-    alone = [w for w in alone if not any(w != o and members(w) <= members(o) for o in alone)]
+    alone = [w for w in alone if not any(w != o and members_of(w) <= members_of(o) for o in alone)]
     if len(alone) > 1:
         return Guess("or", *alone[:2])
     if alone:
         return Guess("single", alone[0])
     both = [(a, b) for a in words for b in words if means.get(named(a, b), low) >= high]
-    wide = [
-        p
-        for p in both
-        if not any(p != q and members(p[0]) <= members(q[0]) and members(p[1]) <= members(q[1]) for q in both)
-    ]
+
+    def within(pair: tuple[str, str], other: tuple[str, str]) -> bool:
+        return pair != other and all(members_of(a) <= members_of(b) for a, b in zip(pair, other, strict=True))
+
+    wide = [pair for pair in both if not any(within(pair, other) for other in both)]
     return Guess("given", *wide[0]) if wide else None
-
-
-def counts(readings: Sequence[Reading]) -> Counter[str]:
-    """In how many of the readings each word is highlighted."""
-    return Counter(word for reading in readings for word in reading.inside)

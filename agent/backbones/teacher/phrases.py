@@ -11,7 +11,7 @@ PER_LINE = 4
 """Readings on a line."""
 
 
-def first(rng: random.Random) -> str:
+def first() -> str:
     """Before anything is known."""
     return hypotheses("", ["not known yet"])
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
 from ..base import Message
+from ..scripted.evidence import family_of, members_of
 from . import code, phrases
-from .beliefs import NEITHER, Guess, family_of, guesses, judged, members, named, read_tests
+from .beliefs import NEITHER, Guess, guesses, judged, named, read_tests
 from .readings import Reading
 
 LAST = "This was the last experiment."
@@ -51,7 +52,7 @@ class Teacher:
         turn = sum(message.role == "assistant" for message in messages) + 1
         result = messages[-1].text
         if turn == 1:
-            return self._experiment("exemplars", phrases.first(self._rng), code.exemplar_code(), turn)
+            return self._experiment("exemplars", phrases.first(), code.exemplar_code(), turn)
         kind = self._asked[0] if self._asked else "exemplars"
         if LAST in result:
             return self._last(result, kind)
@@ -118,7 +119,7 @@ class Teacher:
         self._rounds += 1
         self._words = list(words)
         self._tried |= set(words)
-        pick = _Words(self._rng, frozenset().union(*(members(word) for word in words)))
+        pick = _Words(self._rng, frozenset().union(*(members_of(word) for word in words)))
         tests = {word: pick.forms(word) for word in words}
         pairs = [(g.a, g.b) for g in self._believed if g.b and g.kind == "given" and {g.a, g.b} <= set(words)]
         if not pairs and len(words) > 1:
