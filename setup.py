@@ -159,5 +159,9 @@ setup(
             "tensorboard",
         ],
     },
-    entry_points={"console_scripts": ["maia=maia.__main__:main"]},
+    entry_points={
+        "console_scripts": ["maia=maia.__main__:main"],
+        # vLLM asks for it in each of its processes: it knows the architecture of the small backbone by it.
+        "vllm.general_plugins": ["maia_small=maia.models.vlm.small.vllm_plugin:register"],
+    },
 )

@@ -13,7 +13,10 @@ from typing import Any
 
 import torch
 
-from .finetune import (
+from .finetune_log import Log
+from .finetune_memory import expected_memory, setting_of
+from .finetune_options import TrainOptions
+from .finetune_run import (
     BOARD,
     LOG,
     Prepared,
@@ -23,9 +26,6 @@ from .finetune import (
     first_only,
     prepare,
 )
-from .finetune_log import Log
-from .finetune_memory import expected_memory, setting_of
-from .finetune_options import TrainOptions
 from .finetune_samples import PREFERENCES, BadSample, Pair, Skipped, check_any, read_pairs
 from .finetune_tokens import IGNORED, Encoded, Encoder, batched
 from .finetune_trainer import MaskedTrainer, logits_where
@@ -38,7 +38,7 @@ ANSWERS = 2
 
 
 def train_preferences(options: TrainOptions, say: Callable[[str], None], resume: bool, begun: float) -> TrainingReport:
-    """The second stage: see `finetune.train`, whose errors it raises. begun: when, by time.monotonic()."""
+    """The second stage: see `engine.finetune.train`, whose errors it raises. begun: when, by time.monotonic()."""
     from datasets import Dataset
 
     say_first = first_only(say)

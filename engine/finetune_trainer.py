@@ -128,7 +128,7 @@ class MaskedTrainer(SFTTrainer):
 
 
 def training_arguments(options: TrainOptions, checkpoints: Path, dtype: str, device: torch.device) -> SFTConfig:
-    """What trl's trainer is told. dtype: see `finetune.chosen_dtype`."""
+    """What trl's trainer is told. dtype: see `finetune_run.chosen_dtype`."""
     return SFTConfig(
         output_dir=str(checkpoints),
         per_device_train_batch_size=options.batch,

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from maia.engine.finetune import LOG, OPTIONS, REPORT, train
+from maia.engine.finetune import train
 from maia.engine.finetune_log import read_log
 from maia.engine.finetune_lora import LANGUAGE, target_pattern, with_adapter
 from maia.engine.finetune_options import LoraChoice
+from maia.engine.finetune_run import LOG, OPTIONS, REPORT
 from maia.engine.finetune_samples import read_samples
 from maia.engine.finetune_tokens import IGNORED, Encoder, batched
 from maia.engine.finetune_trainer import MaskedTrainer, frozen_modules, last_checkpoint, logits_where, seal

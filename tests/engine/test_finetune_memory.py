@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maia.engine import finetune, finetune_memory
+from maia.engine import finetune, finetune_memory, finetune_run
 from maia.engine.catalogue import VlmEntry, catalogue
 from maia.engine.finetune_lora import trained_weights, with_adapter
 from maia.engine.finetune_memory import (
@@ -276,10 +276,10 @@ def test_a_gpu_that_has_less_is_refused_before_weights_are_read(tmp_path, monkey
     def read(*_, **__):
         raise AssertionError("weights were read")
 
-    monkeypatch.setattr(finetune, "read_model", read)
-    monkeypatch.setattr(finetune, "_device", lambda _: torch.device("cuda"))
-    monkeypatch.setattr(finetune, "check_dtype", lambda *_: None)
-    monkeypatch.setattr(finetune, "chosen_dtype", lambda *_: "fp32")
+    monkeypatch.setattr(finetune_run, "read_model", read)
+    monkeypatch.setattr(finetune_run, "_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr(finetune_run, "check_dtype", lambda *_: None)
+    monkeypatch.setattr(finetune_run, "chosen_dtype", lambda *_: "fp32")
     monkeypatch.setattr(finetune_memory, "free_bytes", lambda _: 2**20)
     with pytest.raises(
         UserError, match=r"cuda has 1 MiB free, and the training needs about 1\.\d+ GiB \(weights 2 MiB"

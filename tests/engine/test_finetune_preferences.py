@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 import torch
-from maia.engine.finetune import CHECKPOINTS, LOG, REPORT, train
+from maia.engine.finetune import train
 from maia.engine.finetune_log import read_log
 from maia.engine.finetune_preferences import REFERENCE, encoded_answers, log_probabilities, margins
+from maia.engine.finetune_run import CHECKPOINTS, LOG, REPORT
 from maia.engine.finetune_samples import read_pairs
 from maia.engine.finetune_tokens import IGNORED, Encoder, batched
 from maia.models.errors import UserError
