@@ -16,9 +16,9 @@ import torch
 from ..models.errors import UserError, first_line
 from ..models.vlm.chat import RequestFailed
 from ..models.vlm.checkpoint import Checkpoint
-from ..models.vlm.collate import IDS, MASK
+from ..models.vlm.collate import IDS, MASK, joined_pictures
 from ..models.vlm.conversation import conversation
-from ..models.vlm.in_process import _ends, _specials
+from ..models.vlm.in_process import end_tokens, special_texts
 from ..models.vlm.loading import LOCAL, read_processor
 from .finetune_samples import BadSample, Sample
 
@@ -58,8 +58,8 @@ class Encoder:
         self.processor = read_processor(checkpoint.path)
         tokenizer = self.processor.tokenizer
         self.image_inputs = tuple(self.processor.image_processor.model_input_names)
-        self.specials = _specials(self.processor)
-        self.ends = _ends(_generation_config(checkpoint.path), tokenizer)
+        self.specials = special_texts(self.processor)
+        self.ends = end_tokens(_generation_config(checkpoint.path), tokenizer)
         if not self.ends:
             raise UserError(f"{checkpoint.name} names no token that ends an answer: get its tokenizer's files again.")
         self.pad = self.ends[0] if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
@@ -177,12 +177,10 @@ def batched(samples: Sequence[Encoded], image_inputs: Sequence[str], pad: int) -
     IGNORED, other tensors of the tokens with 0. Pictures are joined in the samples' order.
     """
     longest = max(sample.length for sample in samples)
-    from ..models.vlm.collate import _joined
-
     batch: dict[str, torch.Tensor] = {}
     for name in dict.fromkeys(name for sample in samples for name in sample.inputs):
         if name in image_inputs:
-            batch[name] = _joined([sample.inputs[name] for sample in samples if name in sample.inputs])
+            batch[name] = joined_pictures([sample.inputs[name] for sample in samples if name in sample.inputs])
             continue
         rows = []
         for sample in samples:

@@ -5,9 +5,9 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..models.caches import cache_directory
 from ..models.errors import UserError
 from ..models.files import write_whole
-from .profile import cache_directory
 from .serving_http import ServerHttp
 
 HEALTH_S = 5.0

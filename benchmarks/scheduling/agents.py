@@ -29,10 +29,11 @@ from ...engine.calibration import Calibration, Measured, line_above, peak_bytes
 from ...engine.dataset import open_dataset
 from ...engine.index_build import cached_index
 from ...engine.placement import DoesNotFit
-from ...engine.profile import Profile, cache_directory, generator_options, load_profile
+from ...engine.profile import Profile, generator_options, load_profile
 from ...engine.sizes import format_bytes
 from ...engine.sizing import calibration_file, sized_models
 from ...engine.targets import load_target
+from ...models.caches import cache_directory
 from ...models.diffusion.architectures import random_pipeline
 from ...models.files import write_whole
 from ...models.generators import Job, load_editor, load_text_to_image

@@ -20,11 +20,11 @@ import torch
 
 from ...engine.chat_client import ChatClient
 from ...engine.checkpoints import stored_parts
-from ...engine.profile import cache_directory
 from ...engine.serving import VllmServer
 from ...engine.serving_command import ServerCommand, server_command
 from ...engine.vlm_options import VlmOptions
 from ...engine.vlm_shape import VlmShape, vlm_shape
+from ...models.caches import cache_directory
 from ...models.errors import UserError
 from ...models.vlm.chat import ChatMessage, ChatReply, ChatRequest, Sampling
 from ...models.vlm.checkpoint import Checkpoint, read_checkpoint

@@ -4,7 +4,6 @@ Exploration, dataset and describer are the same with and without packs. The file
 repository. A sprite keeps the light and shade of its picture, and takes colour and pattern from the scene.
 """
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -18,6 +17,7 @@ import numpy as np
 import skia
 from PIL import Image
 
+from ..caches import cache_directory
 from ..errors import UserError
 
 _SIDE = 128
@@ -77,9 +77,8 @@ _Run = Callable[[list[str], Path], None]
 
 
 def default_directory() -> Path:
-    """`packs` in the cache: $MAIA_CACHE, else $XDG_CACHE_HOME/maia, else ~/.cache/maia (as in engine.profile)."""
-    cache = os.environ.get("MAIA_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maia"
-    return Path(cache) / "packs"
+    """`packs` in the cache."""
+    return cache_directory() / "packs"
 
 
 def _run(command: list[str], where: Path) -> None:

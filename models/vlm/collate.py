@@ -21,7 +21,7 @@ def collate(
     batch = {}
     for name in dict.fromkeys(name for prompt in prompts for name in prompt):
         if name in image_inputs:
-            batch[name] = _joined([prompt[name] for prompt in prompts if name in prompt])
+            batch[name] = joined_pictures([prompt[name] for prompt in prompts if name in prompt])
             continue
         rows = []
         for prompt in prompts:
@@ -31,8 +31,8 @@ def collate(
     return batch
 
 
-def _joined(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Along the first axis; the other axes are those of the largest."""
+def joined_pictures(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """An image processor's tensors along their first axis; the other axes are those of the largest, padded with 0."""
     sizes = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
     padded = []
     for tensor in tensors:

@@ -51,7 +51,7 @@ class InProcessModel:
         self.module: Any = None
         self._processor = read_processor(checkpoint.path)
         self._image_inputs = tuple(self._processor.image_processor.model_input_names)
-        self._specials = _specials(self._processor)
+        self._specials = special_texts(self._processor)
         self._grammars: Grammars | None = None
         if self._quantize:
             check_4bit(self.device)
@@ -76,7 +76,7 @@ class InProcessModel:
         # generate() takes from here what it is not told.
         from transformers import GenerationConfig
 
-        ends = _ends(module.generation_config, self._processor.tokenizer)
+        ends = end_tokens(module.generation_config, self._processor.tokenizer)
         pad = self._processor.tokenizer.pad_token_id
         self._pad = ends[0] if pad is None else pad
         self._ends = ends
@@ -200,14 +200,14 @@ class InProcessModel:
         return ChatReply(text, "length" if ended is None else "stop", prompt_tokens, len(answer), cached_tokens=0)
 
 
-def _specials(processor: Any) -> tuple[str, ...]:
+def special_texts(processor: Any) -> tuple[str, ...]:
     """Texts that the tokenizer reads as special tokens."""
     added = processor.tokenizer.added_tokens_decoder.values()
     names = [token.content for token in added if token.special]
     return tuple(dict.fromkeys([*names, *filter(None, [getattr(processor, "image_token", None)])]))
 
 
-def _ends(generation_config: Any, tokenizer: Any) -> list[int]:
+def end_tokens(generation_config: Any, tokenizer: Any) -> list[int]:
     """Tokens that end an answer, by the checkpoint's generation settings and its tokenizer."""
     told = generation_config.eos_token_id
     ends = [] if told is None else [told] if isinstance(told, int) else list(told)

@@ -11,7 +11,8 @@ import pytest
 import skia
 from maia.agent.experiment import Settings
 from maia.agent.run import facts_of, joined
-from maia.engine.profile import cache_directory, load_profile
+from maia.engine.profile import load_profile
+from maia.models.caches import cache_directory
 from maia.models.errors import UserError
 from maia.models.targets import Unit
 from maia.models.testbed.catalogue import FIRST_PACK_DRAWING, all_drawings, drawing_choices, drawing_extent

@@ -6,7 +6,6 @@ lie beside this file.
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ...caches import cache_directory
 from ...efficientnet import WEIGHTS_SHA256, weights_path
 from ...errors import UserError
 from ...files import write_whole
@@ -46,14 +46,7 @@ def small_checkpoint(adapted: bool = True, say: Callable[[str], None] | None = N
             "backbone as it is before fine-tuning."
         )
     name = NAME if adapted else f"{NAME}-base"
-    return assemble(_cache() / "models" / name, ADAPTER if adapted else None, say)
-
-
-def _cache() -> Path:
-    """As engine/profile.py: cache_directory."""
-    if os.environ.get("MAIA_CACHE"):
-        return Path(os.environ["MAIA_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maia"
+    return assemble(cache_directory() / "models" / name, ADAPTER if adapted else None, say)
 
 
 def assemble(path: Path, adapter: Path | None = None, say: Callable[[str], None] | None = None) -> Path:
