@@ -21,6 +21,7 @@ from PIL import Image
 
 from ..models.errors import UserError
 from ..models.files import name_file, write_whole
+from .caption_text import Captioned
 from .decoding import CRASHED, NO_MEMORY, UNREADABLE, reason_of
 from .readers.entries import Dataset, check_ordinal
 from .readers.payload import Decoded, Stream, View
@@ -211,6 +212,13 @@ class CachedDataset:
 
     def caption(self, i: int) -> str | None:
         return self._dataset.caption(i)
+
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        return self._dataset.captions(ordinals)
+
+    @property
+    def captioned(self) -> Captioned:
+        return self._dataset.captioned
 
     def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
         """Raises what `PixelCache` and the dataset raise."""

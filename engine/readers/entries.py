@@ -4,13 +4,18 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
+from ..caption_text import Captioned
 from .payload import Span, Stream, View, light_view, load, pixels_of
 from .stream import InProcess, Workers
+
+CAPTION_BATCH = 4096
+"""Captions that are in memory at a time, while all of them are looked at."""
 
 
 def phase_of(key: str) -> int:
@@ -63,7 +68,16 @@ class Dataset(Protocol):
         ...
 
     def caption(self, i: int) -> str | None:
-        """Its caption, where the format has one."""
+        """Its caption, where the format has one; None where it is missing, blank or cannot be read."""
+        ...
+
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        """`caption` of each, read together: cheap, and best in rising order."""
+        ...
+
+    @property
+    def captioned(self) -> Captioned:
+        """How many entries have a caption. The first time, formats that keep captions in files read all of them."""
         ...
 
     def decoded(self, ordinals: Sequence[int], preprocess: View, workers: int) -> Stream:
@@ -96,7 +110,18 @@ class EncodedDataset(ABC):
         """Encoded bytes of entry i, or where they lie: what a worker is given. Raises BadImage."""
 
     def caption(self, i: int) -> str | None:
-        return None
+        return self.captions([i])[0]
+
+    @abstractmethod
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]: ...
+
+    @cached_property
+    def captioned(self) -> Captioned:
+        return Captioned.of(
+            text
+            for start in range(0, len(self), CAPTION_BATCH)
+            for text in self.captions(range(start, min(start + CAPTION_BATCH, len(self))))
+        )
 
     def phase(self, i: int) -> int:
         return phase_of(self.key(i))

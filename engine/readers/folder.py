@@ -1,12 +1,13 @@
 """A folder of picture files, at any depth."""
 
-import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..decoding import EXTENSIONS
+from ..caption_text import CAPTION_LIMIT, caption_in_json, caption_in_text
+from ..decoding import EXTENSIONS, BadImage
 from .entries import EncodedDataset, check_ordinal, extension, fingerprint_of, printable
 from .payload import Span
 
@@ -24,7 +25,7 @@ class Scan:
 class FolderDataset(EncodedDataset):
     """All files below a folder that have a picture's extension, in order of their relative paths.
 
-    Captions: the file beside the picture with its name and .txt, or .json with "caption".
+    Captions: the file beside the picture with its name and .txt, or .json with "caption"; the first that has a text.
     fingerprint: of all relative paths and sizes in bytes; not of what is in the files.
     """
 
@@ -49,24 +50,19 @@ class FolderDataset(EncodedDataset):
         check_ordinal(i, len(self))
         return Span(os.path.join(self._root, self._paths[i]))
 
-    def caption(self, i: int) -> str | None:
-        picture = Path(self.payload(i).path)
-        for suffix, parse in ((".txt", lambda text: text), (".json", caption_in_json)):
-            try:
-                text = picture.with_suffix(suffix).read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue
-            return parse(text.strip())
-        return None
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        return [_caption_beside(os.path.splitext(self.payload(i).path)[0]) for i in ordinals]
 
 
-def caption_in_json(text: str) -> str | None:
-    """The text under "caption"; None where there is none."""
-    try:
-        found = json.loads(text).get("caption")
-    except (ValueError, AttributeError):
-        return None
-    return found if isinstance(found, str) else None
+def _caption_beside(stem: str) -> str | None:
+    for extension_, caption_in in ((".txt", caption_in_text), (".json", caption_in_json)):
+        try:
+            text = caption_in(Span(stem + extension_).read(CAPTION_LIMIT))
+        except BadImage:  # there is none, or it cannot be read
+            continue
+        if text is not None:
+            return text
+    return None
 
 
 def scan_folder(root: Path) -> Scan:

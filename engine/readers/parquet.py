@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import UserError
+from ..caption_text import tidy
 from ..decoding import BYTE_LIMIT, TOO_MANY_BYTES, UNREADABLE, BadImage, looks_like_picture
 from .entries import EncodedDataset, check_ordinal, labels_of
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 KEY_COLUMN = "key"
-CAPTION_COLUMNS = ("caption", "text")
+CAPTION_COLUMNS = ("caption", "text", "TEXT")
 """The first of them that is there, and text."""
 BATCH_ROWS = 16
 """Rows that are in memory at a time, per open file."""
@@ -93,21 +94,29 @@ class ParquetDataset(EncodedDataset):
             raise BadImage(TOO_MANY_BYTES, f"{len(data)} bytes; at most {BYTE_LIMIT} are read")
         return data
 
-    def caption(self, i: int) -> str | None:
-        file, row = self._locate(i)
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        return [self._caption(*self._locate(i)) for i in ordinals]
+
+    def _caption(self, file: _File, row: int) -> str | None:
         if self._captions is None or file.problem is not None:
             return None
         group = bisect_right(file.groups, row) - 1
         with self._lock:
-            if self._texts is None or self._texts[:2] != (file, group):
-                try:
-                    with _open(file.path) as opened:
-                        read = opened.read_row_group(group, columns=[self._captions], use_threads=False)
-                    self._texts = (file, group, read.column(0).to_pylist())
-                except Exception:  # a damaged or missing column: no caption
-                    return None
-            text = self._texts[2][row - file.groups[group]]
-        return text if isinstance(text, str) else None
+            if self._texts is None or self._texts[0] is not file or self._texts[1] != group:
+                self._texts = (file, group, self._read_captions(file, group, self._captions))
+            return self._texts[2][row - file.groups[group]]
+
+    @staticmethod
+    def _read_captions(file: _File, group: int, column: str) -> list[str | None]:
+        """Of a row group; all None where the column is damaged, or missing in this file."""
+        rows = file.groups[group + 1] - file.groups[group]
+        try:
+            with _open(file.path) as opened:
+                read = opened.read_row_group(group, columns=[column], use_threads=False)
+            texts = [tidy(text) for text in read.column(0).to_pylist()]
+        except Exception:  # whatever pyarrow finds in damaged data
+            return [None] * rows
+        return texts if len(texts) == rows else [None] * rows
 
     def _locate(self, i: int) -> tuple[_File, int]:
         check_ordinal(i, self._count)

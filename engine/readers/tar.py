@@ -6,16 +6,18 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ...models.errors import UserError
 from ...models.files import write_whole
+from ..caption_text import CAPTION_LIMIT, caption_in_json, caption_in_text
 from ..decoding import EXTENSIONS, UNREADABLE, BadImage
 from .entries import EncodedDataset, check_ordinal, counted, fingerprint_of, labels_of, printable
-from .folder import caption_in_json
 from .payload import Span
 
 Progress = Callable[[int, int], None]
@@ -44,6 +46,7 @@ class TarDataset(EncodedDataset):
     A sample's name ends at the first dot after its folder, as webdataset has it; what follows is its extension. A
     sample without a picture is no entry; of several pictures the first counts, and of several samples of one name the
     later ones are SAMPLE#2, SAMPLE#3. Where a shard is damaged, one more entry with that problem stands for the rest.
+    Captions: the sample's .txt, or "caption" of its .json; the first that has a text.
     fingerprint: of all keys and sizes in bytes; not of what is in the pictures, nor of captions.
     """
 
@@ -101,20 +104,39 @@ class TarDataset(EncodedDataset):
             raise BadImage(UNREADABLE, problem)
         return self._span(i, 1)
 
-    def caption(self, i: int) -> str | None:
-        check_ordinal(i, len(self))
-        for column, parse in ((3, lambda text: text), (5, caption_in_json)):
-            span = self._span(i, column)
-            if span.size >= 0:
-                try:
-                    return parse(span.read().decode("utf-8", "replace").strip())
-                except BadImage:
-                    return None
-        return None
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        found: list[str | None] = []
+        with ExitStack() as opened:
+            file: BinaryIO | None = None
+            shard = -1
+            for i in ordinals:
+                check_ordinal(i, len(self))
+                if (number := int(self._rows[i, 0])) != shard:  # entries of one shard are neighbours
+                    opened.close()
+                    shard, file = number, None
+                    with suppress(OSError):
+                        file = opened.enter_context(open(self._shards[shard], "rb"))
+                found.append(None if file is None else _caption_at(file, self._rows[i, 3:].tolist()))
+        return found
 
     def _span(self, i: int, column: int) -> Span:
         shard, offset, size = (int(value) for value in self._rows[i, [0, column, column + 1]])
         return Span(self._shards[shard], offset, size)
+
+
+def _caption_at(file: BinaryIO, spans: Sequence[int]) -> str | None:
+    """Of one sample in its open shard. spans: (offset, bytes) of its .txt and of its .json."""
+    for offset, size, caption_in in ((*spans[:2], caption_in_text), (*spans[2:], caption_in_json)):
+        if not 0 < size <= CAPTION_LIMIT:
+            continue
+        try:
+            file.seek(offset)
+            data = file.read(size)
+        except OSError:
+            continue
+        if len(data) == size and (text := caption_in(data)) is not None:
+            return text
+    return None
 
 
 def _listing(shard: Path, directory: Path | None) -> Listing:

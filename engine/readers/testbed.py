@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from ...models.errors import UserError
+from ..caption_text import Captioned
 from .entries import check_ordinal, phase_of
 from .payload import Decoded, Stream, View, view_pixels
 from .stream import InProcess
@@ -50,6 +51,14 @@ class TestbedDataset:
 
         check_ordinal(i, self._count)
         return caption(dataset_scene(i))
+
+    def captions(self, ordinals: Sequence[int]) -> list[str | None]:
+        return [self.caption(i) for i in ordinals]
+
+    @property
+    def captioned(self) -> Captioned:
+        """Every scene has one."""
+        return Captioned(self._count, 0)
 
     def image(self, i: int) -> Image.Image:
         """The picture that `World.dataset_image(i)` shows; no world remembers its scene."""
