@@ -215,4 +215,4 @@ def _forms(word: str) -> frozenset[str]:
         for plural, singulars in (("ies", ("y",)), ("ves", ("f", "fe")), ("es", ("",))):
             if word.endswith(plural):
                 forms |= {word.removesuffix(plural) + singular for singular in singulars}
-    return frozenset(form for form in forms if len(form) > 1)
+    return frozenset(form for form in forms if form == word or len(form) > 1)
