@@ -9,13 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .agreement_data import KINDS, Pairing, Truth
+from .agreement_data import ALL, KINDS, Pairing, Truth
 from .failure_counts import proportion
 from .predictive import bootstrap_mean
 from .testbed_study import wilson
-
-ALL = "all"
-"""The group of all units, beside those of KINDS."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from ...models.registry import GROUND_TRUTHS
 KINDS = ("single", "or", "conditional")
 """Of truths: a concept (the paper's monosemantic neurons), any of several, one in the presence of another."""
 
+ALL = "all"
+"""The group of all units, beside those of KINDS."""
+
 Text = Literal["label", "description"]
 """What of a procedure's answer is judged: the few words that name the concept (as in the paper), or the sentences."""
 

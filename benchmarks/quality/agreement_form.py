@@ -9,7 +9,7 @@ import hashlib
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Key:
-    """What un-blinds a form. form: its hash, which answers cite. repeats: pairs that a judge is asked twice. judges:
+    """What un-blinds a form. form: its hash, which answers cite. pairing: with the pairs in the form's order. repeats: pairs that a judge is asked twice. judges:
     how many are wanted."""
 
     form: str
@@ -78,6 +78,7 @@ def make_key(pairing: Pairing, seed: int = 0, repeats: float = REPEATS, judges: 
         first = draw.choice(sorted((pair.a, pair.b)))
         trials.append(Trial(f"t{number}", pair, 0 if first == pair.a else 1))
     count = min(round(repeats * len(trials)), (len(trials) + 1) // 2)
+    pairing = replace(pairing, pairs=tuple(ordered))
     return Key(_form_hash(trials, count), pairing, tuple(trials), count, judges)
 
 

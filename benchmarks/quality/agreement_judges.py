@@ -3,12 +3,12 @@
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
 
 from ...agent.seeds import derive_seed
 from ...engine.scheduler import Scheduler
 from ...engine.sizing import VLM
+from ...models.text_embeddings import TextEmbedder
 from ...models.vlm.chat import ChatMessage, ChatReply, ChatRequest, ContextOverflow, RequestFailed, Sampling
 from ...prompts.agreement import AGREEMENT, ANSWER
 from .agreement import Panel, Verdict
@@ -27,17 +27,7 @@ SHOWN = 60
 _ANSWER = re.compile(r"""["'(*]*([AB])["')*]*\.?""")
 
 
-class Embedder(Protocol):
-    """What this needs of `models.text_embeddings.TextEmbedder`."""
-
-    name: str
-    fingerprint: str
-    truncated: int
-
-    def similarity(self, a: Sequence[str], b: Sequence[str]) -> Any: ...
-
-
-def judge_by_embeddings(pairing: Pairing, embedder: Embedder, name: str = "embeddings") -> Panel:
+def judge_by_embeddings(pairing: Pairing, embedder: TextEmbedder, name: str = "embeddings") -> Panel:
     """The description whose embedding has the larger cosine with that of the truth's phrase wins.
 
     Order plays no part, so that there is no agreement with itself to report. facts: model, fingerprint, texts that were

@@ -6,8 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from .agreement import ALL
-from .agreement_data import KINDS
+from .agreement_data import ALL, KINDS
 
 Cells = tuple[str, ...]
 HEADS: Cells = ("judges", "truths", "units", "verdicts", "rate of A", "95 % interval", "A : B : tie", "sign test", "by")

@@ -2,14 +2,15 @@
 are open (synthetic neurons on photographs). The measures are reported side by side and never mixed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, Protocol
+from typing import Any
 
 from ...models.errors import UserError
 from ...models.groundtruth import parse_label, same_truth
-from .agreement_data import KINDS, Described, Procedure, Truth, parse_truth
+from ...models.text_embeddings import TextEmbedder
+from .agreement_data import ALL, KINDS, Described, Procedure, Truth, parse_truth
 from .failure_counts import proportion
 
 THRESHOLD = 0.65
@@ -17,8 +18,6 @@ THRESHOLD = 0.65
 concepts (table A6) none reaches it (the highest is "blue" and "orange", 0.63; 99 % are below 0.57), while "striped
 patterns" for stripes has 0.70, "denim pants" for jeans 0.90. It is strict: "insects" for bug has 0.35, "headwear" for
 hat 0.59."""
-
-ALL = "all"
 
 _OR = re.compile(r"\s*(?:\bor\b|[/;])\s*", re.IGNORECASE)
 _START = re.compile(r"^\s*(?:either|only|(?:the )?presence of)\b", re.IGNORECASE)
@@ -40,15 +39,6 @@ _IRREGULAR = {
     "mice": "mouse",
     "geese": "goose",
 }
-
-
-class Embedder(Protocol):
-    """What this needs of `models.text_embeddings.TextEmbedder`."""
-
-    name: str
-    fingerprint: str
-
-    def similarity(self, a: Sequence[str], b: Sequence[str]) -> Any: ...
 
 
 Same = Callable[[str, str], bool]
@@ -94,13 +84,13 @@ def synthetic_truth(label: str, truth: str, description: str = "") -> bool:
     return _states(wanted, label, contains_words, description)
 
 
-def embedded_truth(label: str, truth: str, embedder: Embedder, threshold: float = THRESHOLD) -> bool:
+def embedded_truth(label: str, truth: str, embedder: TextEmbedder, threshold: float = THRESHOLD) -> bool:
     """As `synthetic_truth`, with a cosine of at least `threshold` in the place of words: a concept with a head, b with
     the rest of the label. The description is not read: it is too long to be near one concept."""
     return _states(parse_truth(truth), label, near(embedder, threshold))
 
 
-def near(embedder: Embedder, threshold: float) -> Same:
+def near(embedder: TextEmbedder, threshold: float) -> Same:
     """Sameness by embeddings."""
 
     def same(concept: str, phrase: str) -> bool:
@@ -128,7 +118,7 @@ def exact_truth(label: str, truth: str) -> bool:
 
 
 def evaluate_synthetic(
-    procedure: Procedure, embedder: Embedder | None = None, threshold: float = THRESHOLD
+    procedure: Procedure, embedder: TextEmbedder | None = None, threshold: float = THRESHOLD
 ) -> dict[str, Any]:
     """How often a procedure's labels state the truth, by kind: {"all" | kind: {count, of, rate, interval (Wilson)}}.
 

@@ -1,5 +1,6 @@
 """Sentence embeddings: pooling against a reference, independence of the batch, and folders that are not usable."""
 
+import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -125,6 +126,20 @@ def test_folders_that_cannot_be_used(folder: Path, tmp_path: Path) -> None:
     (path / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot be read"):
         load_embedder(path)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(text_embeddings.PACKAGE) is None, reason=f"the default model is not installed: {INSTALL}"
+)
+def test_the_default_model_gives_its_published_cosines() -> None:
+    """As the documentation of sentence-transformers prints them (semantic textual similarity, all-MiniLM-L6-v2)."""
+    sentences = {
+        ("The new movie is awesome", "The new movie is so great"): 0.8939,
+        ("The cat sits outside", "The dog plays in the garden"): 0.2838,
+        ("A man is playing guitar", "A woman watches TV"): -0.0327,
+    }
+    found = load_embedder().similarity([one for one, _ in sentences], [other for _, other in sentences])
+    np.testing.assert_allclose(found, list(sentences.values()), atol=1e-4)
 
 
 def test_a_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
