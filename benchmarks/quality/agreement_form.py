@@ -50,8 +50,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Key:
-    """What un-blinds a form. form: its hash, which answers cite. pairing: with the pairs in the form's order. repeats: pairs that a judge is asked twice. judges:
-    how many are wanted."""
+    """What un-blinds a form. form: its hash, which answers cite. pairing: with the pairs in the form's order. repeats:
+    pairs that a judge is asked twice. judges: how many are wanted."""
 
     form: str
     pairing: Pairing
