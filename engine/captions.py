@@ -26,9 +26,9 @@ from .readers.entries import CAPTION_BATCH, Dataset
 MODES = ("off", "keyword", "embedding")
 THRESHOLD = 0.25
 """Cosine from which a caption hints at a concept, where the user gives none."""
-BLOCK = 64
+BLOCK = 256
 """Captions of one call of the embedding model."""
-_KEPT_BLOCKS = 8
+_KEPT_BLOCKS = 4
 _RULES = 1
 """Changes with the rules by which words are compared."""
 

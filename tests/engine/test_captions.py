@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from maia.engine import captions
 from maia.engine.caption_text import CAPTION_LIMIT, Captioned, caption_in_json, caption_in_text
-from maia.engine.captions import BLOCK, MODES, Embed, EmbeddingFilter, caption_filter, load_synonyms
+from maia.engine.captions import MODES, Embed, EmbeddingFilter, caption_filter, load_synonyms
 from maia.engine.dataset import Dataset, open_dataset
 from maia.models.errors import UserError
 from PIL import Image
@@ -303,8 +303,16 @@ def test_cosines_against_a_plain_reference() -> None:
 @settings(max_examples=12)
 @given(st.data())
 def test_cosines_do_not_depend_on_what_else_is_asked(data: st.DataObject) -> None:
-    found = [None if k % 11 == 5 else f"x{'abc' * (k % 5)}{'defg' * (k % 7)}{'e' * k}" for k in range(2 * BLOCK + 5)]
-    found[BLOCK : 2 * BLOCK] = [None] * BLOCK if data.draw(st.booleans()) else found[BLOCK : 2 * BLOCK]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(captions, "BLOCK", 8)
+        patch.setattr(captions, "_KEPT_BLOCKS", 1)
+        compare_cosines(data, 8)
+
+
+def compare_cosines(data: st.DataObject, block: int) -> None:
+    found = [None if k % 11 == 5 else f"x{'abc' * (k % 5)}{'defg' * (k % 7)}{'e' * k}" for k in range(3 * block + 5)]
+    if data.draw(st.booleans()):
+        found[block : 2 * block] = [None] * block
     order = data.draw(st.lists(st.integers(0, len(found) - 1), min_size=1, max_size=12))
     concepts = data.draw(st.lists(st.sampled_from(["bad", "cab", "face", "egg"]), min_size=1, max_size=4))
     together = embedding(found).cosines(range(len(found)), ["egg", "face", "bad", "cab"])
