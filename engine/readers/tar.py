@@ -126,7 +126,8 @@ class TarDataset(EncodedDataset):
 
 def _caption_at(file: BinaryIO, spans: Sequence[int]) -> str | None:
     """Of one sample in its open shard. spans: (offset, bytes) of its .txt and of its .json."""
-    for offset, size, caption_in in ((*spans[:2], caption_in_text), (*spans[2:], caption_in_json)):
+    for place, caption_in in ((0, caption_in_text), (2, caption_in_json)):
+        offset, size = spans[place], spans[place + 1]
         if not 0 < size <= CAPTION_LIMIT:
             continue
         try:
