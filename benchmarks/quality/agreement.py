@@ -114,7 +114,7 @@ def win_rate(judged: Sequence[Sequence[float]], identical: int = 0, seed: int = 
     """
     means = [float(np.mean(values)) for values in judged] + [0.5] * identical
     wins, losses = (sum(sign * (mean - 0.5) > 0 for mean in means) for sign in (1, -1))
-    entry = {
+    entry: dict[str, Any] = {
         "units": len(means),
         "verdicts": sum(map(len, judged)),
         "rate": None,

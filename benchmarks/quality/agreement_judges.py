@@ -1,7 +1,6 @@
 """Judges that are models: sentence embeddings, and a language or vision-language model that is asked in both orders."""
 
 import asyncio
-import inspect
 import re
 from collections.abc import Awaitable, Callable
 
@@ -77,7 +76,7 @@ async def judge_by_model(
         async with gate:
             try:
                 answer = complete(request)
-                reply = await answer if inspect.isawaitable(answer) else answer
+                reply = answer if isinstance(answer, ChatReply) else await answer
             except (RequestFailed, ContextOverflow) as problem:
                 counts["failed"] += 1
                 problems[trial] = str(problem)
@@ -98,12 +97,12 @@ async def judge_by_model(
         raise errors.exceptions[0] from None
     verdicts, first, answers = [], 0, 0
     for pair, one, other in asked:
-        for chosen in (one.result(), other.result()):
-            first += chosen is True
-            answers += chosen is not None
-        if one.result() is not None and other.result() is not None:
-            favours_a = (one.result(), not other.result())
-            verdicts.append(Verdict(name, pair.unit, sum(favours_a) / 2, favours_a[0] == favours_a[1]))
+        first_of_a, first_of_b = one.result(), other.result()
+        first += (first_of_a is True) + (first_of_b is True)
+        answers += (first_of_a is not None) + (first_of_b is not None)
+        if first_of_a is not None and first_of_b is not None:
+            value = (first_of_a + (not first_of_b)) / 2
+            verdicts.append(Verdict(name, pair.unit, value, first_of_a != first_of_b))
     ordered = {trial: problems[trial] for trial in sorted(problems)}
     return Panel(name, "model", verdicts, (first, answers), ordered, counts)
 

@@ -1,4 +1,4 @@
-"""Results of `agreement.compare` and `agreement_truth` as tables for the terminal and as Markdown."""
+"""Results of `agreement.compare` and `agreement_evaluate` as tables for the terminal and as Markdown."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -5,13 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
 
-from ...models.errors import UserError
 from ...models.groundtruth import parse_label, same_truth
 from ...models.text_embeddings import TextEmbedder
-from .agreement_data import ALL, KINDS, Described, Procedure, Truth, parse_truth
-from .failure_counts import proportion
+from .agreement_data import Truth, parse_truth
 
 THRESHOLD = 0.65
 """Cosine of all-MiniLM-L6-v2 from which two phrases count as one concept. Of the 990 pairs of the paper's 45 single
@@ -115,60 +112,6 @@ def exact_truth(label: str, truth: str) -> bool:
     if neuron is None:
         raise ValueError(f"{truth!r} is no truth of the testbed")
     return same_truth(label, neuron)
-
-
-def evaluate_synthetic(
-    procedure: Procedure, embedder: TextEmbedder | None = None, threshold: float = THRESHOLD
-) -> dict[str, Any]:
-    """How often a procedure's labels state the truth, by kind: {"all" | kind: {count, of, rate, interval (Wilson)}}.
-
-    A unit that ended without a label counts as not found. Keys: words, embedding (None without an embedder), embedder,
-    threshold, units (by unit: truth, label, words, embedding), left_out (units not counted, each with why). Raises
-    UserError where no unit has a truth that can be read.
-    """
-    measures: dict[str, Callable[[Described], bool]] = {
-        "words": lambda of: synthetic_truth(of.label, of.truth or "", of.description)
-    }
-    if embedder is not None:
-        measures["embedding"] = lambda of: embedded_truth(of.label, of.truth or "", embedder, threshold)
-    result = _evaluate(procedure, measures)
-    facts = {"name": embedder.name, "fingerprint": embedder.fingerprint} if embedder is not None else None
-    return {"embedding": None, **result, "embedder": facts, "threshold": threshold if embedder is not None else None}
-
-
-def evaluate_exact(procedure: Procedure) -> dict[str, Any]:
-    """The same for the testbed, whose words are closed: key `exact`. Units whose truth is not of its grammar are left
-    out."""
-    return _evaluate(procedure, {"exact": lambda of: exact_truth(of.label, of.truth or "")})
-
-
-def _evaluate(procedure: Procedure, measures: dict[str, Callable[[Described], bool]]) -> dict[str, Any]:
-    answers = procedure.units | {unit: Described(truth, "", "") for unit, truth in procedure.failed.items()}
-    units: dict[str, dict[str, Any]] = {}
-    kinds: dict[str, str] = {}
-    left_out = {unit: why for unit, why in procedure.left_out.items() if unit not in procedure.failed}
-    for unit, of in answers.items():
-        try:
-            if of.truth is None:
-                raise ValueError("its truth is not known")
-            found = {name: measure(of) for name, measure in measures.items()}
-            kinds[unit] = parse_truth(of.truth).kind
-        except ValueError as problem:
-            left_out[unit] = str(problem)
-        else:
-            units[unit] = {"truth": of.truth, "label": of.label or None, **found}
-    if not units:
-        reasons = "; ".join(f"{unit}: {why}" for unit, why in list(left_out.items())[:3]) or "there is no unit"
-        raise UserError(f"{procedure.name} has no unit whose truth is known ({reasons}): give a run of such units.")
-    rates = {}
-    for name in measures:
-        groups = {ALL: list(units)} | {kind: [unit for unit in units if kinds[unit] == kind] for kind in KINDS}
-        rates[name] = {
-            kind: proportion(sum(units[unit][name] for unit in chosen), len(chosen))
-            for kind, chosen in groups.items()
-            if chosen
-        }
-    return {**rates, "units": units, "left_out": left_out}
 
 
 def _states(truth: Truth, label: str, same: Same, description: str = "") -> bool:

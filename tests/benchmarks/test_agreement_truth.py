@@ -18,12 +18,11 @@ from maia.benchmarks.quality.agreement_data import (
     read_descriptions,
     read_procedure,
 )
+from maia.benchmarks.quality.agreement_evaluate import evaluate_exact, evaluate_synthetic
 from maia.benchmarks.quality.agreement_table import truth_markdown
 from maia.benchmarks.quality.agreement_truth import (
     contains_words,
     embedded_truth,
-    evaluate_exact,
-    evaluate_synthetic,
     exact_truth,
     synthetic_truth,
 )
