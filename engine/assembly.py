@@ -21,7 +21,7 @@ from .runners.target import TargetRunner
 from .runners.world import WORLD, DrawingWorld, WorldRunner
 from .scheduler import Scheduler
 from .sizing import CPU, devices_of, host_bytes, sized_models
-from .targets import GPU_BATCH, NetworkTarget
+from .targets import GPU_BATCH, device_of, weight_modules
 from .vlm import Vlm
 from .vlm_runner import vlm_runner
 from .vlm_sizing import ELSEWHERE, IN_PROCESS, elsewhere
@@ -102,15 +102,16 @@ def _slots(pipelines: bool) -> int:
 
 
 def _target_facts(target: Target, computing: tuple[str, ...], profile: Profile | None) -> ModelFacts:
-    """Weights as they are; workspace and times from the catalogue. Ground-truth neurons have neither."""
-    if not isinstance(target, NetworkTarget):
+    """Weights as they are; workspace and times from the catalogue. Neurons that look scenes up have neither."""
+    modules = weight_modules(target)
+    if not modules:
         return replace(TARGET_FACTS, name=target.name, devices=(CPU,))
     facts = TARGET_FACTS
     if profile is not None:
         facts = sized_models(replace(profile, target=target.name, text2image=None, edit=None, vlm=None))[-1].facts
-    component = Component(f"target/{target.fingerprint}", weights_bytes(target.network.module))
-    where = computing if target.device.type == "cuda" else (CPU,)
-    return replace(facts, name=target.name, components=(component,), devices=where)
+    components = tuple(Component(key, weights_bytes(module)) for key, module in modules.items())
+    where = computing if device_of(target).type == "cuda" else (CPU,)
+    return replace(facts, name=target.name, components=components, devices=where)
 
 
 def _generators(profile: Profile, computing: tuple[str, ...], store: WeightStore) -> list[GeneratorRunner]:

@@ -38,11 +38,13 @@ DAMAGED = "damaged or truncated"
 TOO_MANY_PIXELS = "too many pixels"
 NO_PIXELS = "no pixels"
 TOO_NARROW = "too long and narrow"
+NOT_SHOWN = "not for this target"
+"""The target's own view refuses it: too small for a detector, for example."""
 UNREADABLE = "unreadable"
 NO_MEMORY = "not enough memory"
 CRASHED = "decoder crashed"
 REASONS = (
-    *(EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED, DAMAGED, TOO_MANY_PIXELS, NO_PIXELS, TOO_NARROW),
+    *(EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED, DAMAGED, TOO_MANY_PIXELS, NO_PIXELS, TOO_NARROW, NOT_SHOWN),
     *(UNREADABLE, NO_MEMORY, CRASHED),
 )
 """All there are. A problem is written "reason" or "reason: detail", so that reports can count by `reason_of`."""

@@ -53,7 +53,7 @@ class IndexFacts:
 
     dataset_size: entries of the dataset, those that cannot be read included. k: exemplars of a unit. samples:
     positions of a map that are counted (None: all). mask_threshold: the target's own, or None where quantiles of
-    map values are kept.
+    map values are kept. captions: the filter by which a concept detector was asked (None: about all images).
     """
 
     target: str
@@ -65,11 +65,14 @@ class IndexFacts:
     k: int = EXEMPLARS
     samples: int | None = SAMPLES
     format: int = FORMAT
+    captions: dict[str, Any] | None = None
 
     @property
     def key(self) -> str:
         """Names the index in a cache."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        # Without what is not there, so that indexes of before there was a choice keep their names.
+        told = {name: value for name, value in asdict(self).items() if name != "captions" or value is not None}
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
         return f"{self.target}-{digest[:16]}"
 
 

@@ -17,9 +17,10 @@ import torch
 
 from ..models.errors import UserError
 from ..models.files import write_whole
-from ..models.networks.network import Preprocess
+from ..models.synthetic_target import SyntheticTarget
 from ..models.targets import Target, check_layers
-from .dataset import Dataset
+from .captions import AskAll, CaptionFilter
+from .dataset import Dataset, View
 from .exemplars import EXEMPLARS, REMEDY, SAMPLES, ExemplarIndex, IndexFacts, Manifest, check_facts
 from .index_files import (
     is_damaged,
@@ -30,9 +31,9 @@ from .index_files import (
     write_part,
 )
 from .index_merge import merge_files
-from .index_pass import IndexPass, NetworkPass, ScenePass, SceneTarget
+from .index_pass import DetectorPass, IndexPass, NetworkPass, ScenePass, SceneTarget
 from .memory import freed_blocks_kept
-from .targets import NetworkTarget
+from .targets import NetworkTarget, device_of
 
 BATCH = 32
 """Images of a forward."""
@@ -52,7 +53,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How a pass runs. None of these changes the index but batch, k and samples, which its manifest names.
+    """How a pass runs. None of these changes the index but batch, k, samples and captions, which its manifest names.
+
+    captions: decides which images a concept detector is asked about (None: all); the index's facts name it.
 
     chunk: images of a part, None: CHUNK. workers: processes that decode; 0 decodes in this one. shard: (i, n): this
     process does every n-th chunk from the i-th.
@@ -64,6 +67,7 @@ class BuildOptions:
     chunk: int | None = None
     workers: int = 0
     shard: tuple[int, int] = (0, 1)
+    captions: CaptionFilter | None = None
 
     def __post_init__(self) -> None:
         place, count = self.shard
@@ -107,13 +111,16 @@ def facts_of(target: Target, dataset: Dataset, options: BuildOptions) -> IndexFa
         target.mask_threshold,
         options.k,
         options.samples if target.mask_threshold is None else None,
+        captions=None if options.captions is None else options.captions.describe(),
     )
 
 
 def arithmetic_of(target: Target, options: BuildOptions) -> dict[str, Any]:
     """What the bits of activations depend on besides target and image."""
-    if not isinstance(target, NetworkTarget):
+    if isinstance(target, SceneTarget):
         return {"device": "none"}
+    if not isinstance(target, NetworkTarget):
+        return {"device": device_of(target).type, "torch": torch.__version__}
     found: dict[str, Any] = {
         "device": target.device.type,
         "dtype": str(target.dtype).removeprefix("torch."),
@@ -189,8 +196,11 @@ def _passing(target: Target, dataset: Dataset, layers: Sequence[str], options: B
         from ..models.testbed.dataset import dataset_scene  # here, so that other datasets need no skia
 
         return ScenePass(target, {layer: target.layers[layer] for layer in layers}, options.k, dataset_scene)
+    pictures = not dataset.embedded
+    if isinstance(target, SyntheticTarget):
+        return DetectorPass(target, layers, options.k, options.batch, options.captions or AskAll(), pictures)
     assert isinstance(target, NetworkTarget)
-    return NetworkPass(target, layers, options.k, options.samples, options.batch, pictures=not dataset.embedded)
+    return NetworkPass(target, layers, options.k, options.samples, options.batch, pictures)
 
 
 def _run_pass(
@@ -220,27 +230,30 @@ def _run_pass(
     if not ranges:
         return
     ordinals = [ordinal for first, stop in ranges for ordinal in range(first, stop)]
-    preprocess = target.network.preprocess if isinstance(target, NetworkTarget) else None
-    with freed_blocks_kept(), _decoded(dataset, ordinals, preprocess, options) as decoded:
+    with freed_blocks_kept(), _decoded(dataset, ordinals, _view_of(target), options) as decoded:
         for first, stop in ranges:
             write_part(parts, first, stop, running.run(dataset, range(first, stop), decoded, advance))
 
 
+def _view_of(target: Target) -> View | None:
+    """What is decoded of each picture; None for a target that reads scenes."""
+    if isinstance(target, SceneTarget):
+        return None
+    return target.network.preprocess if isinstance(target, NetworkTarget) else target.square  # type: ignore[attr-defined]
+
+
 @contextmanager
-def _decoded(
-    dataset: Dataset, ordinals: Sequence[int], preprocess: Preprocess | None, options: BuildOptions
-) -> Iterator[Any]:
-    if preprocess is None:
-        yield iter(())  # a target that reads scenes needs no pictures
+def _decoded(dataset: Dataset, ordinals: Sequence[int], view: View | None, options: BuildOptions) -> Iterator[Any]:
+    if view is None:
+        yield iter(())
         return
-    with dataset.decoded(ordinals, preprocess, options.workers) as decoded:
+    with dataset.decoded(ordinals, view, options.workers) as decoded:
         yield iter(decoded)
 
 
 def _wanted(target: Target, dataset: Dataset, parts: Path, options: BuildOptions) -> Iterator[tuple[int, int]]:
     """Ranges of this shard that no whole part covers, cut at the chunks' borders. Damaged parts are removed."""
-    device = target.device.type if isinstance(target, NetworkTarget) else "cpu"
-    chunk = options.chunk or CHUNK[device]
+    chunk = options.chunk or CHUNK[device_of(target).type]
     for temporary in parts.glob(".*.tmp"):  # of a write that was killed, or of another machine's that goes on
         if time.time() - temporary.stat().st_mtime > STALE_S:
             temporary.unlink(missing_ok=True)

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..kernels.topk import MAX_ID
 from ..models.networks.network import LayerSpec
+from ..models.synthetic_target import SyntheticTarget
+from .captions import CaptionFilter
 from .dataset import Dataset, Decoded
 from .index_files import Part, encode_pictures
 from .index_state import LayerState, Rows
@@ -51,12 +54,8 @@ class NetworkPass:
         """The part of these images. Raises RuntimeError if `decoded` ends too early."""
         pixels: dict[int, np.ndarray] = {}
         problems: list[tuple[int, str, str]] = []
-        for first in range(ordinals.start, ordinals.stop, self.batch):
-            wanted = range(first, min(first + self.batch, ordinals.stop))
-            found = list(islice(decoded, len(wanted)))
-            if [picture.ordinal for picture in found] != list(wanted):
-                raise RuntimeError(f"the decoder gave other images than {wanted.start} to {wanted.stop - 1}")
-            problems += [(p.ordinal, dataset.key(p.ordinal), p.problem or "") for p in found if p.pixels is None]
+        for wanted, found in decoded_batches(ordinals, decoded, self.batch):
+            problems += problems_of(dataset, found)
             good = {p.ordinal: p.pixels for p in found if p.pixels is not None}
             if good:
                 self.forward(good, [dataset.phase(ordinal) for ordinal in good])
@@ -109,6 +108,67 @@ class ScenePass:
                 self.states[layer].update_maxima(torch.from_numpy(maxima.copy()), rows)
             advance(1)
         return finished_part(dataset, self.states, None, [])
+
+
+class DetectorPass:
+    """The pass of synthetic neurons: their values alone, without masks, so that nothing is segmented; the index holds
+    no maps. What a caption filter rules out is not asked, and counts as absent."""
+
+    def __init__(
+        self,
+        target: SyntheticTarget,
+        layers: Sequence[str],
+        k: int,
+        batch: int,
+        captions: CaptionFilter,
+        pictures: bool,
+    ):
+        """batch: pictures that are decoded and asked about together. pictures: whether the winners' are kept."""
+        self._target, self._batch, self._captions, self._pictures = target, batch, captions, pictures
+        self._layers, self._concepts = list(layers), target.concepts(layers)
+        cpu = torch.device("cpu")
+        self.states = {name: LayerState(target.layers[name], k, None, cpu, cells=False) for name in layers}
+
+    def run(self, dataset: Dataset, ordinals: range, decoded: Iterator[Decoded], advance: Advance) -> Part:
+        """The part of these images. Raises RuntimeError if `decoded` ends too early."""
+        pixels: dict[int, np.ndarray] = {}
+        problems: list[tuple[int, str, str]] = []
+        for wanted, found in decoded_batches(ordinals, decoded, self._batch):
+            problems += problems_of(dataset, found)
+            good = {picture.ordinal: picture.pixels for picture in found if picture.pixels is not None}
+            if good:
+                self._ask(dataset, good)
+            if self._pictures:
+                pixels |= good
+            advance(len(wanted))
+        return finished_part(dataset, self.states, pixels if self._pictures else None, problems)
+
+    def _ask(self, dataset: Dataset, pixels: Mapping[int, np.ndarray]) -> None:
+        views = [Image.fromarray(picture) for picture in pixels.values()]
+        asked = self._captions.asked(list(pixels), self._concepts) if self._concepts else None
+        values = self._target.values(views, self._layers, None if asked is None or asked.all() else asked)
+        rows = Rows(
+            torch.tensor(list(pixels), dtype=torch.int64),
+            torch.tensor([dataset.phase(ordinal) for ordinal in pixels], dtype=torch.int64),
+            torch.ones(len(pixels), dtype=torch.bool),
+        )
+        for layer, maxima in values.items():
+            self.states[layer].update_maxima(torch.from_numpy(maxima.copy()), rows)
+
+
+def decoded_batches(ordinals: range, decoded: Iterator[Decoded], batch: int) -> Iterator[tuple[range, list[Decoded]]]:
+    """The images in batches, in order. Raises RuntimeError if `decoded` gives others, or ends too early."""
+    for first in range(ordinals.start, ordinals.stop, batch):
+        wanted = range(first, min(first + batch, ordinals.stop))
+        found = list(islice(decoded, len(wanted)))
+        if [picture.ordinal for picture in found] != list(wanted):
+            raise RuntimeError(f"the decoder gave other images than {wanted.start} to {wanted.stop - 1}")
+        yield wanted, found
+
+
+def problems_of(dataset: Dataset, found: Sequence[Decoded]) -> list[tuple[int, str, str]]:
+    """Ordinal, name and problem of the images that could not be read."""
+    return [(p.ordinal, dataset.key(p.ordinal), p.problem or "") for p in found if p.pixels is None]
 
 
 def finished_part(

@@ -1,20 +1,27 @@
 """Building an index for a person: defaults from the machine, progress with rate and time left, a summary."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..models.caches import cache_directory
 from ..models.errors import UserError
-from ..models.targets import Unit
+from ..models.synthetic_target import SyntheticTarget
+from ..models.targets import Target, Unit, check_layers
+from .captions import MODES, CaptionFilter, caption_filter, load_synonyms
 from .dataset import Dataset, open_dataset
+from .detector_options import DetectorOptions
 from .exemplars import SAMPLES, ExemplarIndex
 from .index_build import BATCH, BuildOptions, build_index, processes
-from .profile import cache_directory
+from .index_pass import SceneTarget
 from .progress import advance_to, progress_bars
-from .targets import NetworkTarget, load_target
+from .targets import NetworkTarget, device_of, load_target
+
+OFF, _, EMBEDDING = MODES
 
 SHOWN_PROBLEMS = 5
 """Bad images that the summary names; problems.jsonl has all."""
@@ -48,13 +55,18 @@ def build_with_progress(
     dtype: str | None,
     threads: int | None,
     cache: Path | None,
+    detector: str | None = None,
+    captions: str = "off",
+    synonyms: Path | None = None,
 ) -> ExemplarIndex | None:
     """Builds, and says what it works on, how fast, and what came of it. Raises UserError for what a person can mend."""
     from ..models.testbed.world import World
 
     dataset = open_dataset(data, listing=cache_directory() / "listings", cache=cache)
-    loaded = load_target(target, World(), weights, device, dtype, threads or processes())
+    chosen = None if detector is None else DetectorOptions.read(detector)
+    loaded = load_target(target, World(), weights, device, dtype, threads or processes(), chosen)
     named = _layers(loaded, layers)
+    options = replace(options, captions=_caption_filter(captions, synonyms, loaded, dataset, named))
     console.print(f"Data: {dataset.description} ({dataset.kind}).", highlight=False, soft_wrap=True)
     console.print(_machine(loaded, options), highlight=False, soft_wrap=True)
     with progress_bars(console) as bars:
@@ -79,9 +91,34 @@ def _layers(target: object, layers: str | None) -> list[str]:
     return list(target.network.layers if isinstance(target, NetworkTarget) else target.layers)  # type: ignore[attr-defined]
 
 
+def _caption_filter(
+    mode: str, synonyms: Path | None, target: Target, dataset: Dataset, layers: Sequence[str]
+) -> CaptionFilter | None:
+    """None for "off". Raises UserError for a mode that there is not, and for a target that reads no captions."""
+    if mode == OFF and synonyms is None:
+        return None
+    if not isinstance(target, SyntheticTarget) or isinstance(target, SceneTarget):
+        raise UserError(
+            f"captions choose what a detector of pictures is asked, and {target.name} asks none: leave --captions out."
+        )
+    check_layers(target, layers)
+    words = None if synonyms is None else load_synonyms(synonyms)
+    embed, model = None, None
+    if mode == EMBEDDING:
+        from ..models.text_embeddings import load_embedder
+
+        embedder = load_embedder()
+        embed, model = embedder.embed, embedder.fingerprint
+    return caption_filter(mode, dataset, target.concepts(layers), synonyms=words, embed=embed, model=model)
+
+
 def _machine(target: object, options: BuildOptions) -> str:
-    if not isinstance(target, NetworkTarget):
+    if isinstance(target, SceneTarget):
         return "The target reads scenes: nothing is drawn."
+    if isinstance(target, SyntheticTarget):
+        mode = "off" if options.captions is None else options.captions.describe()["mode"]
+        return f"Target: synthetic neurons by a detector on {device_of(target)}; caption filter: {mode}."
+    assert isinstance(target, NetworkTarget)
     if target.device.type == "cuda":
         where = f"{torch.cuda.get_device_name(target.device)}, kernels in Triton"
     else:

@@ -1,6 +1,5 @@
 """A profile: one YAML file that says which models a run uses, and how much of the machine."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -41,7 +40,8 @@ class Profile:
     or by GPU ({"cuda:0": "24GiB"}, others are not used); None: all but a margin. text2image, edit: what a world of
     diffusion models draws and edits with (see `generator_options`). vlm: the vision-language model (`vlm_options`).
     describer: who describes pictures: "pixels" (the offline world's), "vlm", or None: vlm where the world is not drawn
-    by us and the backbone has one.
+    by us and the backbone has one. detector: what the target "synthetic" is made of (see `detector_options`; None: the
+    offline world's in that world, else Grounding DINO and SAM from $MAIA_WEIGHTS).
     """
 
     world: str
@@ -58,6 +58,7 @@ class Profile:
     edit: Mapping[str, Any] | None = None
     vlm: Mapping[str, Any] | None = None
     describer: str | None = None
+    detector: str | Mapping[str, Any] | None = None
 
 
 def built_in_profiles() -> list[str]:
@@ -126,7 +127,7 @@ def _checked(data: Any, path: Path) -> Profile:
         problem = f"unknown fields {', '.join(map(str, unknown))}" if unknown else f"no field {', '.join(missing)}"
         raise UserError(f"{path} has {problem}: a profile has {', '.join(names)}.")
     for name in names:
-        if name in (*_NUMBERS, *_MAPPINGS, "memory"):
+        if name in (*_NUMBERS, *_MAPPINGS, "memory", "detector"):
             continue
         if not isinstance(data.get(name), str) and not (name in optional and data.get(name) is None):
             raise UserError(f"{path}: {name} must be a name, not {data[name]!r}.")
@@ -166,10 +167,3 @@ def _check_memory(memory: Any, where: str) -> None:
             raise UserError("it names no GPU.")
     except UserError as problem:
         raise UserError(f"{where}: {problem}") from None
-
-
-def cache_directory() -> Path:
-    """Where indexes and packs are kept between runs: $MAIA_CACHE, else $XDG_CACHE_HOME/maia, else ~/.cache/maia."""
-    if os.environ.get("MAIA_CACHE"):
-        return Path(os.environ["MAIA_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maia"

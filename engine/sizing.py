@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..models.caches import cache_directory
 from ..models.errors import UserError
+from ..models.registry import SYNTHETIC
 from .calibration import MARGIN, Calibration
 from .catalogue import DTYPE_BYTES, GeneratorEntry, NetworkEntry, catalogue
 from .checkpoints import stored_parts
 from .plan import Component, Device, Duration, ModelFacts, Workspace
-from .profile import GENERATORS, Profile, cache_directory, generator_options
+from .profile import GENERATORS, Profile, generator_options
 from .sized import Sized
 from .sizes import format_bytes, parse_bytes
 from .vlm_sizing import CPU, ELSEWHERE, elsewhere, runs_here, sized_vlm, sleeps_here
@@ -136,7 +138,8 @@ def _components(
 
 
 def _target(profile: Profile, calibration: Calibration) -> Sized:
-    entry, source, traced = _network(profile.target)
+    synthetic = profile.target == SYNTHETIC
+    entry, source, traced = _detector(profile) if synthetic else _network(profile.target)
     measured = calibration.of(profile.target, "fp32")
     workspace = measured.workspace or Workspace(0, int(entry.activation_bytes * MARGIN))
     demand = catalogue().demand
@@ -161,6 +164,27 @@ def _target(profile: Profile, calibration: Calibration) -> Sized:
         (("a picture", 0, workspace.per_item),),
         "fp32",
     )
+
+
+def _detector(profile: Profile) -> tuple[NetworkEntry, str, str]:
+    """Facts of what synthetic neurons are made of; of a checkpoint that the catalogue lacks, those of the default."""
+    from .detector_options import TESTBED, DetectorOptions, detector_of
+
+    options, networks, plain = detector_of(profile), catalogue().networks, DetectorOptions()
+    if options.model == TESTBED:
+        return NetworkEntry("offline world", 0, 0, 0.001), "none", "none"
+    parts = [
+        networks.get(name) or networks[default]
+        for name, default in ((options.grounding, plain.grounding), (options.segmenter, plain.segmenter))
+    ]
+    entry = NetworkEntry(
+        " and ".join(part.source for part in parts),
+        sum(part.parameters for part in parts),
+        max(part.activation_bytes for part in parts),
+        sum(part.seconds for part in parts),
+    )
+    known = all(name in networks for name in (options.grounding, options.segmenter))
+    return entry, "catalogue" if known else "assumed: as the default detector", "assumed"
 
 
 def _network(target: str) -> tuple[NetworkEntry, str, str]:

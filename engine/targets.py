@@ -4,13 +4,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ..models.errors import UserError
+from ..models.errors import ExperimentError, UserError
 from ..models.networks.network import Network
 from ..models.targets import Response, Target, Unit, check_layers, check_unit, nearest_first
 from ..models.threads import cpu_threads
@@ -18,6 +18,7 @@ from .extraction import Extraction, Visit, as_map, gather_maps
 
 if TYPE_CHECKING:
     from ..models.groundtruth import SceneRegistry
+    from .detector_options import DetectorOptions
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -28,6 +29,29 @@ DTYPES: dict[str, torch.dtype] = {
 
 GPU_BATCH = 16
 """Rows of every forward that answers pictures on a GPU; those that are left over are zeros."""
+
+
+@runtime_checkable
+class EachTarget(Protocol):
+    """A target that answers several units' pictures at once."""
+
+    def respond_each(
+        self, images: Sequence[Image.Image], units: Sequence[Unit]
+    ) -> Sequence[Response | ExperimentError]:
+        """The answer of each picture's own unit, or why there is none."""
+        ...
+
+
+@runtime_checkable
+class WeightedDetector(Protocol):
+    """A concept detector with networks, whose device is where their weights are."""
+
+    fingerprint: str
+
+    @property
+    def modules(self) -> dict[str, torch.nn.Module]: ...
+    @property
+    def device(self) -> torch.device: ...
 
 
 class NetworkTarget:
@@ -181,6 +205,24 @@ class NetworkTarget:
             yield
 
 
+def weight_modules(target: Target) -> dict[str, torch.nn.Module]:
+    """The modules that hold a target's weights, by keys that tell their content; empty where it has none."""
+    if isinstance(target, NetworkTarget):
+        return {f"target/{target.fingerprint}": target.network.module}
+    detector = getattr(target, "detector", None)
+    if not isinstance(detector, WeightedDetector):
+        return {}
+    return {f"detector/{detector.fingerprint}/{name}": module for name, module in detector.modules.items()}
+
+
+def device_of(target: Target) -> torch.device:
+    """Where a target computes; the CPU where it has no weights."""
+    if isinstance(target, NetworkTarget):
+        return target.device
+    detector = getattr(target, "detector", None)
+    return detector.device if isinstance(detector, WeightedDetector) else torch.device("cpu")
+
+
 def load_target(
     name: str,
     registry: "SceneRegistry | None" = None,
@@ -188,16 +230,25 @@ def load_target(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     threads: int = 1,
+    detector: "DetectorOptions | None" = None,
 ) -> Target:
     """The target of that name (see `models.registry`), ready to answer.
 
     registry: the world whose pictures ground-truth neurons can see; needed for those only, which take none of the
-    others. weights: file or directory, where the network needs one. device: "cpu", "cuda" or "cuda:N" (None:
+    others. weights: file or directory, where the network needs one. detector: what synthetic neurons are made of (None:
+    the world's own, if there is one). device: "cpu", "cuda" or "cuda:N" (None:
     cuda if there is one). dtype: a name of DTYPES (None: float32). threads: of the CPU.
     Raises UserError for an unknown name, device or dtype, and for weights that are missing or differ.
     """
-    from ..models.registry import GROUND_TRUTHS, load_network
+    from ..models.registry import GROUND_TRUTHS, SYNTHETIC, load_network
 
+    if name == SYNTHETIC:
+        from .detector_options import TESTBED, DetectorOptions, synthetic_target
+
+        if weights is not None:
+            raise UserError("synthetic neurons have a detector instead of weights: leave --weights out (--detector).")
+        chosen = detector or DetectorOptions(model=TESTBED)
+        return synthetic_target(chosen, registry, "cpu" if chosen.model == TESTBED else resolve_device(device))
     if name in GROUND_TRUTHS:
         from ..models.groundtruth import ground_truth
 

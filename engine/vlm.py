@@ -23,8 +23,9 @@ PROMPTS = ("full", "brief")
 
 SMALL, SMALL_BASE = "small", "small-base"
 """The backbone that comes with the program, and what it was before it was fine-tuned."""
-SMALL_OPTIONS = {"context": 8192, "max_tokens": 1200, "temperature": 0.0, "structured": False}
-"""How the small backbone is asked. temperature: a model of this size errs more with chance."""
+SMALL_OPTIONS = {"dtype": "fp32", "context": 8192, "max_tokens": 1200, "temperature": 0.0, "structured": False}
+"""How the small backbone is asked. dtype: CPUs without bf16 instructions take five times as long with bf16, and a model
+of this size is small anyway. temperature: it errs more with chance."""
 
 _TELLING = ("model", "adapter", "dtype", "quantization", "context", "structured", "temperature", "top_p", "max_tokens")
 """Options that replies depend on, beside the family and the pictures a message may hold."""

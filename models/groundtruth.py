@@ -119,12 +119,17 @@ class GroundTruthTarget:
     def _lookup(self, image: Image.Image) -> tuple[Scene, Rendering]:
         known = self._registry.rendering_of(image)
         if known is None:
-            raise ExperimentError(
-                "the picture cannot be seen by this neuron, which is a synthetic unit that only sees pictures made "
-                "by the tools (dataset exemplars, text2image, edit_images), unmodified. If it is a masked image, pass "
-                "the original picture; if you cropped, resized or painted it, use edit_images instead."
-            )
+            raise ExperimentError(not_drawn_here())
         return known
+
+
+def not_drawn_here() -> str:
+    """What the backbone reads of a picture that the world did not make."""
+    return (
+        "the picture cannot be seen by this neuron, which is a synthetic unit that only sees pictures made by the "
+        "tools (dataset exemplars, text2image, edit_images), unmodified. If it is a masked image, pass the original "
+        "picture; if you cropped, resized or painted it, use edit_images instead."
+    )
 
 
 def _response(answer: tuple[float, np.ndarray | None]) -> Response:

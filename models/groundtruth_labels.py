@@ -30,12 +30,12 @@ def parse_label(text: str) -> GroundTruthNeuron | None:
     a final full stop do not matter.
     """
     label = re.sub(r"\s+", " ", text).strip().strip(".\"'").lower()
-    whole = _concept(label)
+    whole = concept_of(label)
     if whole is not None:
         return GroundTruthNeuron("single", whole)
     sides = label.removeprefix("either ").split(" or ")
     if len(sides) == 2:
-        a, b = (_concept(side) for side in sides)
+        a, b = (concept_of(side) for side in sides)
         return GroundTruthNeuron("or", a, b) if a and b else None
     return _conditional(label)
 
@@ -54,16 +54,16 @@ def _conditional(label: str) -> GroundTruthNeuron | None:
     match = _CONDITION.fullmatch(label)
     if match is not None:
         condition = _PLACE.sub("", _PRESENT.sub("", match["b"]))
-        a, b = _concept(match["a"].removesuffix(",").strip()), _concept(condition.removeprefix("there is "))
+        a, b = concept_of(match["a"].removesuffix(",").strip()), concept_of(condition.removeprefix("there is "))
         return GroundTruthNeuron("conditional", a, b) if a and b else None
     for name, background in BACKGROUNDS.items():
         if label.endswith(" " + background.phrase):
-            a = _concept(label.removesuffix(" " + background.phrase))
+            a = concept_of(label.removesuffix(" " + background.phrase))
             return GroundTruthNeuron("conditional", a, Concept("background", name)) if a else None
     return None
 
 
-def _concept(words: str) -> Concept | None:
+def concept_of(words: str) -> Concept | None:
     """The concept of a noun phrase: what it names as it stands, else without article, then without head."""
     seen = words.strip()
     for rule in (None, _ARTICLE, _HEAD, _FRONT):

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -84,6 +84,15 @@ class Target(Protocol):
         ...
 
 
+@runtime_checkable
+class NamedUnits(Protocol):
+    """A target whose units have names beside their indices."""
+
+    def index_of(self, layer: str, name: str) -> int:
+        """The index of the unit of that name. Raises UserError that lists the nearest names for another."""
+        ...
+
+
 def check_unit(target: Target, unit: Unit) -> None:
     """Raises UserError that lists the valid layers (the nearest first) or indices if the target lacks the unit."""
     if unit.target != target.name:
@@ -114,6 +123,8 @@ def nearest_first(word: str, choices: Sequence[str] | dict[str, int]) -> str:
 def parse_units(text: str, target: Target) -> list[Unit]:
     """The units that "layer=3,47:other=9,12-15" names, in the order written; ranges include both ends.
 
+    Units of a target that has names for them (`NamedUnits`) may be named so: "mono=stripes,7:conditional=dog|leash".
+
     Raises UserError for bad syntax, a unit named twice, or a layer or index that the target lacks.
     """
     units: list[Unit] = []
@@ -134,6 +145,10 @@ def parse_units(text: str, target: Target) -> list[Unit]:
 
 def _parse_indices(item: str, layer: str, target: Target) -> range:
     match = re.fullmatch(r"([0-9]+)(?:\s*-\s*([0-9]+))?", item)
+    if match is None and isinstance(target, NamedUnits):
+        place = target.index_of(layer, item)
+        target.check(Unit(target.name, layer, place))
+        return range(place, place + 1)
     if match is None:
         raise UserError(f"{item!r} is no index of layer {layer!r}: write a number or a range such as 3-7.")
     first, last = int(match[1]), int(match[2] or match[1])

@@ -8,12 +8,15 @@ from typing import Any
 
 from ...agent.run import Run, write_metrics
 from ...agent.services import Services, running
+from ...engine.index_pass import SceneTarget
 from ...engine.scheduler import Scheduler
 from ...models.errors import UserError
 from ...models.files import write_whole
 from ...models.groundtruth import GroundTruthTarget, same_truth
-from ...models.targets import Unit
+from ...models.synthetic_target import SyntheticTarget
+from ...models.targets import Target, Unit
 from ..baselines.controls import exemplar_only_label, random_label
+from .agreement_truth import exact_truth, synthetic_truth
 from .predictive import score_label
 
 AT_ONCE = 4
@@ -78,17 +81,30 @@ def _read(path: Path) -> dict[str, Any]:
     return scores
 
 
+def truth_of(target: Target, unit: Unit) -> tuple[str | None, Callable[[str], bool] | None]:
+    """The unit's truth and what tells whether a label states it; (None, None) where nobody knows it.
+
+    Exactly, where the target's words are the offline world's; else by words (`agreement_truth.synthetic_truth`).
+    """
+    if isinstance(target, GroundTruthTarget):
+        neuron = target.neuron(unit)
+        return neuron.truth, lambda label: same_truth(label, neuron)
+    if not isinstance(target, SyntheticTarget):
+        return None, None
+    truth = target.neuron(unit).truth
+    states = exact_truth if isinstance(target, SceneTarget) else synthetic_truth
+    return truth, lambda label: states(label, truth)
+
+
 async def score_unit(services: Services, unit: Unit, label: str, seed: int) -> dict[str, Any]:
     """One unit's entry of scores.json."""
     exemplar_only = await exemplar_only_label(services, unit)
     labels = {"agent": label, "exemplar-only": exemplar_only, "random": random_label(unit, seed)}
-    truth = None
-    if isinstance(services.target, GroundTruthTarget):
-        truth = services.target.neuron(unit)
     scored = await asyncio.gather(*(score_label(services, unit, labels[name], seed) for name in METHODS))
-    found = {name: same_truth(text, truth) if truth else None for name, text in labels.items()}
+    truth, states = truth_of(services.target, unit)
+    found = {name: states(text) if states else None for name, text in labels.items()}
     return {
-        "truth": truth.truth if truth else None,
+        "truth": truth,
         "truth_found": found["agent"],
         "truth_found_by": found,
         "status": services.index.status(unit),

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from PIL import Image
 
+from ...models.errors import ExperimentError
 from ...models.pictures import SquareView
-from ..decoding import BYTE_LIMIT, TOO_MANY_BYTES, UNREADABLE, BadImage, decode
+from ..decoding import BYTE_LIMIT, NOT_SHOWN, TOO_MANY_BYTES, UNREADABLE, BadImage, decode
 
 
 class View(Protocol):
@@ -80,8 +81,11 @@ def pixels_of(payload: Span | bytes, view: View) -> np.ndarray:
 
 
 def view_pixels(image: Image.Image, view: View) -> np.ndarray:
-    """uint8 [S, S, 3], writable: the view of an RGB picture."""
-    pixels = np.array(view.view(image), dtype=np.uint8)
+    """uint8 [S, S, 3], writable: the view of an RGB picture. Raises BadImage for one that the view refuses."""
+    try:
+        pixels = np.array(view.view(image), dtype=np.uint8)
+    except ExperimentError as refusal:
+        raise BadImage(NOT_SHOWN, str(refusal)) from None
     if pixels.shape != (view.size, view.size, 3):
         raise ValueError(f"the view is {pixels.shape}, not {(view.size, view.size, 3)}")
     return pixels

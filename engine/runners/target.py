@@ -14,43 +14,48 @@ from ...models.targets import Response, Target
 from ..items import Mask, Measure
 from ..plan import ModelFacts
 from ..residency import WeightStore
-from ..targets import NetworkTarget
+from ..targets import EachTarget, NetworkTarget, device_of, weight_modules
 from .base import OutOfMemory
 
 
 class TargetRunner:
-    """Answers Measure and Mask items. Measurements share a batch if their units are of one layer, masks if their maps
-    are of one size."""
+    """Answers Measure and Mask items. Measurements share a batch if their units are of one layer of a network, or the
+    same unit of another target; masks if their maps are of one size."""
 
     def __init__(self, target: Target, facts: ModelFacts, store: WeightStore) -> None:
-        """store: takes over the weights of a NetworkTarget, whose one component is that of the facts."""
+        """store: takes over the target's weights, if it has any, by the keys of the facts' components."""
         self._target = target
         self._store = store
         self.facts = facts
-        if isinstance(target, NetworkTarget):
-            (component,) = facts.components
-            store.add(facts.name, [(component.key, target.network.module)])
+        modules = weight_modules(target)
+        self._weighted = bool(modules)
+        if modules:
+            store.add(facts.name, [(component.key, modules[component.key]) for component in facts.components])
 
     def keep(self, device: str) -> None:
         """No other model shares a target's weights."""
 
     async def load(self, device: str) -> None:
         """Copy the weights to the device."""
-        if isinstance(self._target, NetworkTarget):
+        if self._weighted:
             try:
                 await asyncio.to_thread(self._store.load, self.facts.name, device)
             except torch.OutOfMemoryError as error:
                 raise OutOfMemory(f"the weights of {self.facts.name} do not fit on {device}") from error
-            self._target.device = torch.device(device)
+            if isinstance(self._target, NetworkTarget):
+                self._target.device = torch.device(device)
 
     async def offload(self) -> None:
         """Free the device's copy."""
-        if isinstance(self._target, NetworkTarget):
+        if self._weighted:
             await asyncio.to_thread(self._store.release, self.facts.name)
 
     def group(self, item: Any) -> Hashable:
         """See the class."""
-        return ("measure", item.unit.layer) if isinstance(item, Measure) else ("mask", item.map.shape)
+        if isinstance(item, Mask):
+            return ("mask", item.map.shape)
+        # A network's forward gives a layer's units together, a detector's those of one text.
+        return ("measure", item.unit.layer if isinstance(self._target, NetworkTarget) else item.unit)
 
     async def run(self, items: Sequence[Any]) -> list[Any]:
         """A Response for each Measure, a picture for each Mask."""
@@ -62,7 +67,7 @@ class TargetRunner:
     def _answer(self, items: Sequence[Any]) -> list[Any]:
         if isinstance(items[0], Mask):
             return list(masked(self._target, items))
-        if isinstance(self._target, NetworkTarget):
+        if isinstance(self._target, EachTarget):
             return list(self._target.respond_each([item.image for item in items], [item.unit for item in items]))
         return [self._one(item) for item in items]
 
@@ -79,7 +84,7 @@ def masked(target: Target, items: Sequence[Mask]) -> list[Image.Image]:
 
     Maps of one size; computed on the target's device, if it has one.
     """
-    device = target.device if isinstance(target, NetworkTarget) else torch.device("cpu")
+    device = device_of(target)
     views = np.stack([np.asarray(target.view(item.image)) for item in items])
     pixels = torch.from_numpy(views).to(device)
     maps = torch.from_numpy(np.stack([item.map for item in items])).to(device)
