@@ -33,6 +33,14 @@ def read_grounding(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
             f"says model_type {GROUNDING_TYPE!r}."
         )
     _one_of(folder, _TOKENIZER_FILES, "Grounding DINO")
+    backbone = (read_json(folder / "config.json", "Grounding DINO").get("backbone_config") or {}).get(
+        "model_type", "swin"
+    )
+    if backbone != "swin":
+        raise UserError(
+            f"the Grounding DINO in {folder} has the image backbone {backbone!r}: name one with 'swin', as the "
+            "published ones have."
+        )
     from transformers import GroundingDinoForObjectDetection
 
     model, processor = _read(folder, GroundingDinoForObjectDetection, dtype)

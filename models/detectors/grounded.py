@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ..errors import UserError
+from ..errors import UserError, first_line
 from ..threads import cpu_threads
 from .base import (
     BOX_THRESHOLD,
@@ -34,7 +33,7 @@ from .base import (
 )
 from .folder import content_hash, read_grounding, read_segmenter
 from .grounding import Candidates, Grounding, PictureFeatures, Pixels
-from .phrases import Phrase, by_length
+from .phrases import Phrase
 from .segments import Segmenter, SegmenterFeatures
 
 ROWS = {"cpu": 1, "cuda": 16}
@@ -108,52 +107,87 @@ class GroundedDetector:
         Pictures of one size share forwards. The pixels of all that are given are held in memory (13 MB each at 800 x
         1333), so give some tens at a time. Raises UserError, BadPicture, torch.OutOfMemoryError.
         """
-        phrases = [self.grounding.phrase(concept) for concept in dict.fromkeys(concepts)]
+        return self.detect_each(images, [concepts] * len(images), masks)
+
+    def detect_each(
+        self, images: Sequence[Image.Image], concepts: Sequence[Sequence[str]], masks: bool = True
+    ) -> list[dict[str, Detection]]:
+        """As `detect`, with concepts of each picture's own, so that pictures with few share forwards."""
+        named = {concept: self.grounding.phrase(concept) for row in concepts for concept in row}
         for place, image in enumerate(images):
             check_picture(image, place)
-        if not images or not phrases:
-            return [{} for _ in images]
-        pixels = [self.grounding.pixels(image, place) for place, image in enumerate(images)]
+        asked = [[named[concept] for concept in dict.fromkeys(row)] for row in concepts]
+        found: list[dict[str, Detection]] = [{} for _ in images]
         with self._settings():
-            found: list[dict[str, Detection]] = [{} for _ in images]
-            for places in self._windows(pixels, len(phrases)):
+            pixels = {
+                place: self.grounding.pixels(image, place)
+                for place, (image, phrases) in enumerate(zip(images, asked, strict=True))
+                if phrases
+            }
+            for places in self._windows(pixels, asked):
                 features = self._encoded([pixels[place] for place in places])
-                sizes = [images[place].size for place in places]
-                for place, by_concept in zip(places, self._boxes(features, sizes, phrases), strict=True):
-                    found[place] = by_concept
+                for place, phrase, candidates in self._candidates(places, features, asked):
+                    found[place][phrase.concept] = self._detection(candidates, phrase, *images[place].size)
             if masks:
                 self._add_masks(images, found)
-        return [{concept: one[concept] for concept in concepts} for one in found]
+        return [{concept: one[concept] for concept in row} for one, row in zip(found, concepts, strict=True)]
 
-    def _settings(self) -> AbstractContextManager[None]:
-        return cpu_threads(self.threads) if self.device.type == "cpu" else nullcontext()
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Of the CPU, if that is the device; and what it cannot compute is told."""
+        if self.device.type != "cpu":
+            yield
+            return
+        try:
+            with cpu_threads(self.threads):
+                yield
+        except RuntimeError as problem:
+            if self.grounding.dtype is torch.float32:
+                raise
+            raise UserError(
+                f"the detector cannot run in {self.grounding.dtype} on a CPU ({first_line(problem)}): use dtype "
+                "float32."
+            ) from problem
 
-    def _windows(self, pixels: Sequence[Pixels], concepts: int) -> Iterator[list[int]]:
+    def _windows(self, pixels: Mapping[int, Pixels], asked: Sequence[Sequence[Phrase]]) -> Iterator[list[int]]:
         """Places of pictures of one shape, as many at a time as fill a forward of each half."""
         shapes: dict[tuple[int, int], list[int]] = {}
-        for place, one in enumerate(pixels):
+        for place, one in pixels.items():
             shapes.setdefault(one.shape, []).append(place)
-        count = max(self.grounding.pictures, math.ceil(self.grounding.rows / concepts))
         for places in shapes.values():
-            yield from _chunks(places, count)
+            window: list[int] = []
+            for place in places:
+                window.append(place)
+                pairs = sum(len(asked[other]) for other in window)
+                if len(window) >= self.grounding.pictures and pairs >= self.grounding.rows:
+                    yield window
+                    window = []
+            if window:
+                yield window
 
     def _encoded(self, pixels: Sequence[Pixels]) -> list[PictureFeatures]:
         return [one for some in _chunks(pixels, self.grounding.pictures) for one in self.grounding.encode(some)]
 
-    def _boxes(
-        self, features: Sequence[PictureFeatures], sizes: Sequence[tuple[int, int]], phrases: Sequence[Phrase]
-    ) -> list[dict[str, Detection]]:
-        """What is found in each picture, by concept, without masks. sizes: (width, height) of the pictures."""
-        found: list[dict[str, Detection]] = [{} for _ in features]
-        for group in by_length(phrases).values():
-            pairs = [(place, phrase) for place in range(len(features)) for phrase in group]
-            for some in _chunks(pairs, self.grounding.rows):
-                rows = self.grounding.candidates([(features[place], phrase) for place, phrase in some])
-                for (place, phrase), candidates in zip(some, rows, strict=True):
-                    found[place][phrase.concept] = self._detection(candidates, phrase, *sizes[place])
-        return found
+    def _candidates(
+        self, places: Sequence[int], features: Sequence[PictureFeatures], asked: Sequence[Sequence[Phrase]]
+    ) -> Iterator[tuple[int, Phrase, Candidates]]:
+        """Of each picture and each phrase asked of it; texts of one padded length share forwards."""
+        by_length: dict[int, list[tuple[int, PictureFeatures, Phrase]]] = {}
+        for place, one in zip(places, features, strict=True):
+            for phrase in asked[place]:
+                by_length.setdefault(phrase.length, []).append((place, one, phrase))
+        for rows in by_length.values():
+            for some in _chunks(rows, self.grounding.rows):
+                answers = self.grounding.candidates([(one, phrase) for _, one, phrase in some])
+                for (place, _, phrase), candidates in zip(some, answers, strict=True):
+                    yield place, phrase, candidates
 
     def _detection(self, candidates: Candidates, phrase: Phrase, width: int, height: int) -> Detection:
+        if np.isnan(candidates.probabilities).any() or np.isnan(candidates.boxes).any():
+            raise UserError(
+                f"the detector's numbers overflow in {self.grounding.dtype}: use dtype bfloat16 or float32, or get "
+                "weights that are whole."
+            )
         kept, scores, _ = match_boxes(candidates.probabilities, phrase.tokens, self.box_threshold, self.text_threshold)
         if not kept.any():
             return NOTHING

@@ -104,7 +104,9 @@ class Grounding:
             longest = round(self.resolution * LONGEST_TO_SHORTEST)
             size = {"size": {"shortest_edge": self.resolution, "longest_edge": longest}}
         read = self.processor.image_processor(images=[image.convert("RGB")], return_tensors="pt", **size)
-        found = Pixels(read["pixel_values"], read["pixel_mask"])
+        values = read["pixel_values"]
+        # A processor that pads nothing tells no mask.
+        found = Pixels(values, read.get("pixel_mask", torch.ones_like(values[:, 0], dtype=torch.int64)))
         config, positions = self.model.config, self._positions(*found.shape)
         if config.two_stage and positions < config.num_queries:
             height, width = found.shape

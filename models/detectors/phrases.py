@@ -1,6 +1,5 @@
 """A concept as the text that Grounding DINO is asked, and which of the text's tokens are the concept's own."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,11 +73,3 @@ def padded(phrase: Phrase, pad: int) -> tuple[list[int], list[int]]:
     """(ids, attention mask), both of `phrase.length`: 1 for tokens, 0 for padding."""
     missing = phrase.length - len(phrase.ids)
     return [*phrase.ids, *[pad] * missing], [*[1] * len(phrase.ids), *[0] * missing]
-
-
-def by_length(phrases: Sequence[Phrase]) -> dict[int, list[Phrase]]:
-    """Phrases that can share a batch, by their padded length, each in the order given."""
-    groups: dict[int, list[Phrase]] = {}
-    for phrase in phrases:
-        groups.setdefault(phrase.length, []).append(phrase)
-    return groups

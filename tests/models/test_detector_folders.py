@@ -48,6 +48,10 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         lambda g, s: edit(g / "config.json", lambda c: c.update(model_type="detr")),
         "model_type 'grounding-dino'",
     ),
+    "another backbone": (
+        lambda g, s: edit(g / "config.json", lambda c: c["backbone_config"].update(model_type="resnet")),
+        "image backbone 'resnet'",
+    ),
     "no segmenter": (
         lambda g, s: edit(s / "config.json", lambda c: c.update(model_type="maskformer")),
         "model_type 'sam' or 'sam2' or 'sam2_video'",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from maia.models.detectors.architectures import vocabulary
-from maia.models.detectors.phrases import LENGTH_STEP, MARKS, by_length, padded, phrase_of, wrong_marks
+from maia.models.detectors.phrases import LENGTH_STEP, MARKS, padded, phrase_of, wrong_marks
 from maia.models.errors import UserError
 from tiny_detector import WORDS
 
@@ -77,7 +77,7 @@ def test_padding_depends_on_the_concept_alone() -> None:
     assert (len(ids), len(mask), sum(mask)) == (LENGTH_STEP, LENGTH_STEP, 4)
     assert ids[:4] == list(short.ids)
     assert set(ids[4:]) == {0}
-    assert by_length([short, long, short]) == {LENGTH_STEP: [short, short], 2 * LENGTH_STEP: [long]}
+    assert (short.length, long.length) == (LENGTH_STEP, 2 * LENGTH_STEP)
 
 
 def test_a_tokenizer_that_the_model_would_not_understand_is_seen() -> None:
