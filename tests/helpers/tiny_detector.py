@@ -86,12 +86,12 @@ def _write_sam2(folder: Path) -> None:
     hiera = Sam2HieraDetConfig(
         hidden_size=12,
         image_size=[64, 64],
-        blocks_per_stage=[1, 1, 1, 1],
+        blocks_per_stage=[1, 1, 2, 1],
         embed_dim_per_stage=[12, 24, 48, 96],
         num_attention_heads_per_stage=[1, 2, 4, 8],
         window_size_per_stage=[8, 4, 4, 2],
         window_positional_embedding_background_size=[4, 4],
-        global_attention_blocks=[2],
+        global_attention_blocks=[3],
     )
     vision = Sam2VisionConfig(
         backbone_config=hiera,
