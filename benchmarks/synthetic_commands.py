@@ -66,7 +66,8 @@ def evaluate(
 ) -> None:
     """Say how often labels state the truth, by kind: by words, by embeddings, and exactly on the testbed."""
     from .quality.agreement_data import read_procedure
-    from .quality.agreement_truth import evaluate_synthetic, truth_table
+    from .quality.agreement_evaluate import evaluate_synthetic
+    from .quality.agreement_table import truth_table
 
     embedder = None if words_only else _embedder(embeddings)
     results: dict[str, Any] = {}
