@@ -1,5 +1,6 @@
 """The detector of two models: agreement with transformers, bits, what runs how often, thresholds, precision."""
 
+import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -300,22 +301,23 @@ def test_concepts_that_cannot_be_asked(images: list[Image.Image]) -> None:
 
 
 def test_fusion_by_rows_is_that_of_transformers() -> None:
-    layers = tiny_detector().grounding.model.model.encoder.layers
-    own = layers[0].fusion_layer.attn
-    ours = RowwiseFusion(own)
+    own = tiny_detector().grounding.model.model.encoder.layers[0].fusion_layer.attn
     generator = torch.Generator().manual_seed(0)
     picture, text = (5 * torch.randn(3, count, 64, generator=generator) for count in (30, 8))
     picture_mask, text_mask = torch.zeros(3, 30, dtype=torch.bool), torch.zeros(3, 8, dtype=torch.bool)
     picture_mask[1, 20:], text_mask[:, 5:] = True, True
+    exact = copy.deepcopy(own).double()
     with torch.inference_mode(), one_thread():
-        expected = own(picture, text, picture_mask, text_mask)
-        found = ours(picture, text, picture_mask, text_mask)
-        for one, other in zip(found, expected, strict=True):
-            assert torch.allclose(one[0], other[0], atol=1e-5, rtol=1e-4)
+        expected = exact(picture.double(), text.double(), picture_mask, text_mask)
+        for one, other in zip(
+            RowwiseFusion(exact)(picture.double(), text.double(), picture_mask, text_mask), expected, strict=True
+        ):
+            assert torch.allclose(one[0], other[0], atol=1e-10, rtol=1e-10)
             assert one[0].std() > 0.01
+        found = RowwiseFusion(own)(picture, text, picture_mask, text_mask)
         # The others' rows are a thousand times larger: the first row's bits stay.
         picture[1:] *= 1000
-        again = ours(picture, text, picture_mask, text_mask)
+        again = RowwiseFusion(own)(picture, text, picture_mask, text_mask)
     assert all(torch.equal(one[0][0], other[0][0]) for one, other in zip(found, again, strict=True))
 
 
