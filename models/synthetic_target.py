@@ -150,10 +150,8 @@ class SyntheticTarget:
         if asked is None:
             answers = self._found(views, layers, masks=False)
         else:
-            answers = [
-                self._detected([view], [concept for concept, wanted in zip(concepts, row, strict=True) if wanted])[0]
-                for view, row in zip(views, asked, strict=True)
-            ]
+            wanted = [[concept for concept, yes in zip(concepts, row, strict=True) if yes] for row in asked]
+            answers = self.detector.detect_each(views, wanted, masks=False)
         result = {}
         for layer in layers:
             rows = [[self._value(neuron, found) for neuron in self.neurons[layer]] for found in answers]
@@ -168,11 +166,7 @@ class SyntheticTarget:
         return [concept for concept in named if self._problem(concept) is None]
 
     def _found(self, views: Sequence[Image.Image], layers: Sequence[str], masks: bool) -> list[dict[str, Detection]]:
-        return self._detected(views, self.concepts(layers), masks)
-
-    def _detected(
-        self, views: Sequence[Image.Image], concepts: Sequence[str], masks: bool = False
-    ) -> list[dict[str, Detection]]:
+        concepts = self.concepts(layers)
         return self.detector.detect(views, concepts, masks=masks) if concepts else [{} for _ in views]
 
     def _response(self, neuron: SyntheticNeuron, found: Mapping[str, Detection]) -> Response:

@@ -45,7 +45,7 @@ def test_the_three_kinds_are_interpreted_and_found(run: Path) -> None:
     stated = json.loads((run / "truths.json").read_text())
     for name in NAMED:
         unit = f"synthetic.{name}"
-        transcript = Transcript.open(run / "units" / unit / "transcript.jsonl")
+        transcript = Transcript(run / "units" / unit / "transcript.jsonl")
         assert isinstance(transcript.end, Conclusion)
         assert scores[unit]["truth"] == stated[unit] == truths[name]
     assert scores["synthetic.mono.11"]["truth_found"] is True

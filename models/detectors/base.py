@@ -73,6 +73,12 @@ class ConceptDetector(Protocol):
         """
         ...
 
+    def detect_each(
+        self, images: Sequence[Image.Image], concepts: Sequence[Sequence[str]], masks: bool = True
+    ) -> list[dict[str, Detection]]:
+        """As `detect`, with concepts of each picture's own."""
+        ...
+
     def check(self, concepts: Sequence[str]) -> None:
         """Raises the UserError of `detect`, without a picture."""
         ...

@@ -39,10 +39,15 @@ class SceneDetector:
         self, images: Sequence[Image.Image], concepts: Sequence[str], masks: bool = True
     ) -> list[dict[str, Detection]]:
         """See `ConceptDetector`. Raises ExperimentError for a picture that the world did not make."""
-        named = {concept: concept_named(concept) for concept in concepts}
+        return self.detect_each(images, [concepts] * len(images), masks)
+
+    def detect_each(
+        self, images: Sequence[Image.Image], concepts: Sequence[Sequence[str]], masks: bool = True
+    ) -> list[dict[str, Detection]]:
+        """As `detect`, with concepts of each picture's own."""
         return [
-            {concept: self._detection(*self._lookup(image), meant, masks) for concept, meant in named.items()}
-            for image in images
+            {concept: self._detection(*self._lookup(image), concept_named(concept), masks) for concept in own}
+            for image, own in zip(images, concepts, strict=True)
         ]
 
     def _lookup(self, image: Image.Image) -> tuple[Scene, object]:
