@@ -82,7 +82,7 @@ def random_grounding(size: DetectorSize, words: Sequence[str] = (), seed: int = 
     """(GroundingDinoForObjectDetection, its processor), float32. words: that are one token each (`vocabulary`)."""
     from transformers import (
         BertConfig,
-        BertTokenizerFast,
+        BertTokenizerFast,  # type: ignore[attr-defined]
         GroundingDinoConfig,
         GroundingDinoForObjectDetection,
         GroundingDinoImageProcessor,
@@ -92,7 +92,7 @@ def random_grounding(size: DetectorSize, words: Sequence[str] = (), seed: int = 
 
     entries = vocabulary(words)
     config = GroundingDinoConfig(
-        backbone_config=SwinConfig(**size.swin, out_indices=[2, 3, 4]),
+        backbone_config=SwinConfig(**{**size.swin, "out_indices": [2, 3, 4]}),
         text_config=BertConfig(**{"vocab_size": len(entries), **size.text}),
         **size.grounding,
     )
@@ -126,7 +126,7 @@ def random_segmenter(size: DetectorSize, seed: int = 0) -> tuple[Any, Any]:
         SamVisionConfig,
     )
 
-    square = {"image_size": size.segmenter_side, "patch_size": size.patch}
+    square: dict[str, Any] = {"image_size": size.segmenter_side, "patch_size": size.patch}
     config = SamConfig(
         vision_config=SamVisionConfig(**square, **size.vision),
         prompt_encoder_config=SamPromptEncoderConfig(**square, **size.prompt),

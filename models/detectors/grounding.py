@@ -199,7 +199,7 @@ class Grounding:
             )
 
             tokens = self._tokens([phrase])
-            attention, positions = masks_of(tokens["input_ids"])
+            attention, positions = masks_of(tokens["input_ids"])  # type: ignore[arg-type]
             output = self.model.model.text_backbone(
                 tokens["input_ids"], attention[:, None], tokens["token_type_ids"], positions, return_dict=True
             )

@@ -4,7 +4,7 @@ It stands where a lab has Grounding DINO and SAM, of which no weights come with 
 end to end without any, and with a truth that is exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..errors import ExperimentError, UserError
 from ..groundtruth import SceneRegistry, not_drawn_here
 from ..groundtruth_labels import concept_of
 from ..groundtruth_neuron import MIN_AREA, REFERENCE_AREA, confidence
+from ..registry import SYNTHETIC
+from ..synthetic import Kind, SyntheticNeuron
 from ..synthetic_target import SyntheticTarget
 from ..targets import check_layers, nearest_first
 from ..testbed.scene import SIZE, Concept, Scene, concept_areas, concept_mask
@@ -69,10 +71,14 @@ class SceneDetector:
 class SceneSyntheticTarget(SyntheticTarget):
     """Synthetic neurons over that detector. Their index needs no pictures: scenes are read (`index_pass.ScenePass`)."""
 
-    def __init__(self, registry: SceneRegistry, neurons=None, name=None):  # type: ignore[no-untyped-def]
+    def __init__(
+        self,
+        registry: SceneRegistry,
+        neurons: Mapping[Kind, Sequence[SyntheticNeuron]] | None = None,
+        name: str = SYNTHETIC,
+    ):
         """neurons, name: see `SyntheticTarget`."""
-        chosen = {} if name is None else {"name": name}
-        super().__init__(SceneDetector(registry), neurons, size=SIZE, **chosen)
+        super().__init__(SceneDetector(registry), neurons, name, SIZE)
 
     def scene_maxima(self, scenes: Sequence[Scene], layers: Sequence[str]) -> dict[str, np.ndarray]:
         """`maxima` of the scenes' pictures, which need not be drawn: float32 [B, C] for each layer."""
