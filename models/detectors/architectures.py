@@ -80,9 +80,9 @@ SIZES: dict[str, DetectorSize] = {
 
 def random_grounding(size: DetectorSize, words: Sequence[str] = (), seed: int = 0) -> tuple[Any, Any]:
     """(GroundingDinoForObjectDetection, its processor), float32. words: that are one token each (`vocabulary`)."""
-    from transformers import (
+    from transformers import (  # type: ignore[attr-defined]
         BertConfig,
-        BertTokenizerFast,  # type: ignore[attr-defined]
+        BertTokenizerFast,
         GroundingDinoConfig,
         GroundingDinoForObjectDetection,
         GroundingDinoImageProcessor,
