@@ -8,6 +8,7 @@ from transformers import AutoModel, AutoModelForImageTextToText, LlavaForConditi
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from .config import MaiaLlavaConfig, MaiaVisionConfig, register_configs
+from .decoding import GROUPED, growing_cache, register_attention
 from .tower import MaiaVisionTower
 
 
@@ -21,6 +22,7 @@ class MaiaLlavaModel(LlavaModel):
         self.vision_tower = AutoModel.from_config(config.vision_config)
         self.add_module("multi_modal_projector", nn.Identity())
         self.language_model = AutoModel.from_config(config.text_config)
+        self.language_model.set_attn_implementation(GROUPED)
         self.post_init()
 
     def get_image_features(
@@ -45,11 +47,17 @@ class MaiaLlavaForConditionalGeneration(LlavaForConditionalGeneration):
         self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
         self.post_init()
 
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """As transformers' own, with the cache of `decoding.py`."""
+        kwargs.setdefault("past_key_values", growing_cache(self.config.text_config))
+        return super().generate(*args, **kwargs)
+
 
 def register() -> None:
     """Tells transformers of the architecture, so that its Auto classes load such a checkpoint; a second call does
     nothing."""
     register_configs()
+    register_attention()
     AutoModel.register(MaiaVisionConfig, MaiaVisionTower, exist_ok=True)
     AutoModel.register(MaiaLlavaConfig, MaiaLlavaModel, exist_ok=True)
     AutoModelForImageTextToText.register(MaiaLlavaConfig, MaiaLlavaForConditionalGeneration, exist_ok=True)
