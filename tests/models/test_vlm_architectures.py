@@ -10,6 +10,7 @@ from maia.models.errors import UserError
 from maia.models.vlm.architectures import build_random
 from maia.models.vlm.checkpoint import read_checkpoint
 from maia.models.vlm.families import families
+from maia.models.vlm.loading import register
 from maia.models.vlm.random_families import RANDOM_FAMILIES
 from maia.models.vlm.weight_files import safetensors_header
 from PIL import Image
@@ -80,6 +81,7 @@ def test_transformers_loads_it_whole_and_it_sees_pictures(name: str, caplog) -> 
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     path = tiny_checkpoint(name)
+    register()
     model, told = AutoModelForImageTextToText.from_pretrained(path, output_loading_info=True, dtype="auto")
     assert not any(told.values()), told
     assert type(model).__name__ in families()[name].architectures

@@ -50,7 +50,7 @@ class MaiaLlavaForConditionalGeneration(LlavaForConditionalGeneration):
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """As transformers' own, with the cache of `decoding.py`."""
         kwargs.setdefault("past_key_values", growing_cache(self.config.text_config))
-        return super().generate(*args, **kwargs)
+        return super().generate(*args, **kwargs)  # type: ignore[misc]
 
 
 def register() -> None:

@@ -1,0 +1,56 @@
+"""The small backbone that ships, in the closed loop: it reads pictures, writes code that runs, and concludes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from maia.agent.experiment import Settings
+from maia.agent.run import describe
+from maia.agent.transcript import Conclusion, Experiment, Reply
+from maia.engine.profile import load_profile
+from maia.models.groundtruth import GroundTruthTarget, same_truth
+from maia.models.registry import GROUND_TRUTH_HELD_OUT
+from maia.models.targets import Unit
+from maia.models.testbed.vocabulary import FAMILIES
+
+UNITS = [Unit(GROUND_TRUTH_HELD_OUT, "single", index) for index in (10, 20)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path) -> Iterator[None]:
+    """The checkpoint is put together here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAIA_CACHE", str(tmp_path / "cache"))
+        yield
+
+
+@pytest.mark.timeout(900)
+def test_it_interprets_neurons_whose_words_no_training_set_has_as_an_answer(tmp_path: Path) -> None:
+    """Without guards, grammar or repairs. On another processor a token may fall otherwise, so one truth of two will
+    do; replies and code are as they should be in any case."""
+    profile = replace(load_profile("testbed"), dataset_images=1500)
+    run = describe(
+        UNITS,
+        tmp_path / "run",
+        backbone="small",
+        profile=profile,
+        jobs=2,
+        settings=Settings(guards=(), check_code=False),
+    )
+    found = []
+    for unit, transcript in zip(run.units, run.transcripts, strict=True):
+        target = run.services[unit.target].target
+        assert isinstance(target, GroundTruthTarget)
+        replies = [record for record in transcript.records if isinstance(record, Reply)]
+        experiments = [record for record in transcript.records if isinstance(record, Experiment)]
+        assert len(replies) >= 3 and len(experiments) >= 2
+        assert all(experiment.outcome == "ok" for experiment in experiments)
+        assert isinstance(transcript.end, Conclusion) and not transcript.end.forced
+        # What it says of the exemplars are words of the world, one line of them for each picture.
+        words = {word for values in FAMILIES.values() for value in values for word in value.split()}
+        said = replies[1].text.partition("[HYPOTHESIS")[0].replace(";", " ").replace(",", " ").replace("|", " ").split()
+        assert sum(word in words for word in said) > 0.6 * len(said) > 20
+        found.append(same_truth(" OR ".join(transcript.end.labels), target.neuron(unit)))
+    run.close()
+    assert any(found)
