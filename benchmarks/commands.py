@@ -114,7 +114,7 @@ def bench_captions(
     from rich.table import Table
 
     from ..engine.dataset import open_dataset
-    from .quality.caption_recall import measure
+    from .quality.caption_recall import measure, rows
 
     embed, model = None, ""
     if embeddings:
@@ -130,13 +130,10 @@ def bench_captions(
             model=model,
             progress=lambda done, _: bars.update(task, completed=done),
         )
-    heads = ("captions leave out", "filter", "recall of exemplars", "as strong", "pairs asked")
-    table = Table(*heads, title=f"{result['neurons']} neurons over {images} scenes")
-    for one in result["passes"]:
-        for mode, found in one["modes"].items():
-            shares = [found[name] for name in ("recall", "rank_recall", "asked_share")]
-            cells = ["-" if share is None else f"{share:.1%}" for share in shares]
-            table.add_row(f"{one['left_out']:.0%}", mode, *cells)
+    head, *lines = rows(result)
+    table = Table(*head, title=f"{result['neurons']} neurons over {images} scenes")
+    for line in lines:
+        table.add_row(*line)
     console.print(table)
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
