@@ -34,6 +34,7 @@ from .backbones.teacher.readings import Reading, read_scene
 from .backbones.teacher.teacher import Teacher
 from .experiment import TURNS, Settings, UnitRun
 from .sandbox.limits import Outcome
+from .trajectories_read import DESCRIBED, TRUTHS, UNTRAINED
 from .transcript import ImageStore
 
 FIRST_SEED = 40_000_000
@@ -101,13 +102,16 @@ class Answers:
 
 @dataclass
 class Demonstration:
-    """What UnitRun asks in the place of `Services`: the world, the neuron and its exemplars."""
+    """What UnitRun asks in the place of `Services`: the world, the neuron and its exemplars. rng: of the observer's
+    mistakes. described: what there is to say, without mistakes, of the pictures that were kept, by their ids."""
 
     answers: Answers
     exemplars: Sequence[Scene]
     images: ImageStore
+    rng: random.Random
     target: Any = field(default_factory=lambda: _Target())
     drawings: Purpose = "exploration"
+    described: dict[str, str] = field(default_factory=dict)
 
     @property
     def index(self) -> "Demonstration":
@@ -162,9 +166,15 @@ class Demonstration:
             shown.append(LazyImage(image.scene, mask if mask.size > 1 else np.zeros((224, 224), bool)))
         return shown
 
+    async def describe(self, images: Sequence[Image.Image]) -> list[str]:
+        """What an observer that errs now and then says."""
+        return [_read(image).misread(self.rng).text() for image in images]
+
     async def keep(self, images: Sequence[Image.Image]) -> list[str]:
         """Ids in the store."""
-        return [self.images.put(image) for image in images]
+        names = [self.images.put(image) for image in images]
+        self.described |= {name: _read(image).text() for name, image in zip(names, images, strict=True)}
+        return names
 
 
 @dataclass(frozen=True)
@@ -251,6 +261,9 @@ def neurons_of(part: int, count: int) -> list[GroundTruthNeuron]:
     return chosen
 
 
+FILES = (TRUTHS, UNTRAINED, DESCRIBED)
+
+
 def demonstrate(
     neurons: Sequence[GroundTruthNeuron],
     out: Path,
@@ -259,48 +272,53 @@ def demonstrate(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Dialogues of the teacher on the neurons (some may be repeated), as a run directory: transcripts, pictures,
-    `truths.json`, `untrained_turns.json`. Neurons that are there already are not done again."""
+    and FILES. Neurons that are there already are not done again."""
     store = LazyStore(out / "images")
-    truths, untrained = _load(out / "truths.json"), _load(out / "untrained_turns.json")
+    truths, untrained, described = (_load(out / name) for name in FILES)
     for number, neuron in enumerate(neurons):
         unit = Unit(TARGET, neuron.kind, seed * 100_000 + number)
         if str(unit) not in truths:
-            skipped = asyncio.run(_one(neuron, unit, out, pool, store))
+            skipped, told = asyncio.run(_one(neuron, unit, out, pool, store))
             truths[str(unit)], untrained[str(unit)] = neuron.truth, skipped
+            described |= told
             if number % 50 == 49:
-                _save(out, truths, untrained)
+                _save(out, truths, untrained, described)
         progress(number + 1, len(neurons))
-    _save(out, truths, untrained)
+    _save(out, truths, untrained, described)
     return out
 
 
-async def _one(neuron: GroundTruthNeuron, unit: Unit, out: Path, pool: Pool, store: ImageStore) -> list[int]:
+async def _one(
+    neuron: GroundTruthNeuron, unit: Unit, out: Path, pool: Pool, store: ImageStore
+) -> tuple[list[int], dict[str, str]]:
+    """(turns that are not to be imitated, descriptions of the pictures)"""
     rng = random.Random(f"demonstration/{unit}")
     answers = Answers(neuron)
     if rng.random() < GRADED:
         answers = Answers(neuron, round(rng.uniform(0.6, 9), 2), round(rng.uniform(0.05, 0.3), 2))
     exemplars = [] if rng.random() < SILENT else pool.exemplars(answers, rng)
     turns = rng.choice((1, 2, 2)) if rng.random() < HURRIED else TURNS
-    services = Demonstration(answers, exemplars, store)
+    services = Demonstration(answers, exemplars, store, rng)
     directory = out / "units" / str(unit)
     if directory.exists():
         (directory / "transcript.jsonl").unlink(missing_ok=True)
-    teacher = Teacher(lambda: [_reading(answers, scene) for scene in exemplars], rng.randrange(2**31))
+    teacher = Teacher(rng.randrange(2**31))
     run = UnitRun(unit, teacher, services, Settings(turns=turns, guards=(), seed=0), out, lambda *_: None)  # type: ignore[arg-type]
     run.sandbox = OwnCode()
     await run.run()
-    return sorted(teacher.untrained)
+    return sorted(teacher.untrained), services.described
 
 
-def _reading(answers: Answers, scene: Scene) -> Reading:
-    _, mask = answers(scene)
-    return read_scene(scene, segments_of(scene), np.zeros((224, 224), bool) if mask is None else mask)
+def _read(image: Image.Image) -> Reading:
+    assert isinstance(image, LazyImage)
+    mask = np.ones((224, 224), bool) if image.mask is None else image.mask
+    return read_scene(image.scene, segments_of(image.scene), mask)
 
 
 def _load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _save(out: Path, truths: dict[str, Any], untrained: dict[str, Any]) -> None:
-    for name, content in (("truths.json", truths), ("untrained_turns.json", untrained)):
+def _save(out: Path, *contents: dict[str, Any]) -> None:
+    for name, content in zip(FILES, contents, strict=True):
         write_whole(out / name, (json.dumps(content, indent=1) + "\n").encode())

@@ -12,6 +12,7 @@ from ..engine.vlm import Vlm
 from ..models.errors import ExperimentError
 from ..models.pictures import pixel_hash
 from ..models.vlm.chat import ChatImage, ChatMessage, ChatReply, ChatRequest, ContextOverflow, RequestFailed, Sampling
+from ..prompts.brief import BRIEF_DESCRIBE, BRIEF_OBSERVER
 from ..prompts.observer import DESCRIBE, OBSERVER, SUMMARIZE
 from .seeds import derive_seed
 from .sheets import chat_image
@@ -33,8 +34,10 @@ class Observer:
     async def describe(self, images: Sequence[Image.Image]) -> list[str]:
         """One line for each picture. Raises ExperimentError naming those that could not be described."""
         side = self._vlm.family.image_side
+        brief = self._vlm.prompts == "brief"
+        observer, question = (BRIEF_OBSERVER, BRIEF_DESCRIBE) if brief else (OBSERVER, DESCRIBE)
         requests = await asyncio.to_thread(
-            lambda: [self._request(DESCRIBE, [chat_image(image, side)], [image]) for image in images]
+            lambda: [self._request(question, [chat_image(image, side)], [image], observer) for image in images]
         )
         results = await self._scheduler.submit(VLM, requests)
         return [self._line(result, f"Image {place}") for place, result in enumerate(results, 1)]
@@ -52,10 +55,12 @@ class Observer:
             return [chat_image(image, family.image_side) for image in images]
         return [chat_image(_side_by_side(images, family.sheet_side), family.sheet_side)]
 
-    def _request(self, question: str, shown: Sequence[ChatImage], images: Sequence[Image.Image]) -> ChatRequest:
+    def _request(
+        self, question: str, shown: Sequence[ChatImage], images: Sequence[Image.Image], observer: str = OBSERVER
+    ) -> ChatRequest:
         seed = derive_seed(question + "".join(pixel_hash(image.convert("RGB")) for image in images))
         sampling = self._vlm.options.sampling
-        messages = (ChatMessage("system", (OBSERVER,)), ChatMessage("user", (*shown, question)))
+        messages = (ChatMessage("system", (observer,)), ChatMessage("user", (*shown, question)))
         return ChatRequest(messages, seed, Sampling(sampling.temperature, sampling.top_p, WORDS))
 
     def _line(self, result: object, name: str) -> str:

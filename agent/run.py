@@ -115,7 +115,9 @@ def open_services(
 
 def describer_of(profile: Profile, vlm: Vlm | None) -> str:
     """Who describes pictures, one of DESCRIBERS. Raises UserError for a choice that is none, or cannot be had."""
-    wanted = profile.describer or ("vlm" if vlm is not None and profile.world != "testbed" else "pixels")
+    # Whoever was trained on the brief prompts counts its own descriptions, which have a form of their own.
+    own = vlm is not None and (profile.world != "testbed" or vlm.prompts == "brief")
+    wanted = profile.describer or ("vlm" if own else "pixels")
     if wanted not in DESCRIBERS:
         raise UserError(f"there is no describer {wanted!r}: choose from {', '.join(DESCRIBERS)}.")
     if wanted == "vlm" and vlm is None:

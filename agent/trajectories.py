@@ -61,7 +61,7 @@ def collect(runs: Sequence[Path], out: Path, options: CollectOptions, say: Say =
     vlm = vlm_of(options)
     with _draft(out) as draft:
         builder = Builder(options, vlm, draft, say)
-        builder.write(builder.judged(read_runs(runs)))
+        builder.write(builder.judged(read_runs(runs)), runs)
         samples = {name: len(tally.lengths) for name, tally in builder.tallies.items()}
         if not samples[TRAIN]:
             lost = "; ".join(f"{reason}: {len(names)}" for reason, names in builder.rejected.items())

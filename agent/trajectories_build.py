@@ -1,13 +1,14 @@
 """The files of a training set, written one dialogue at a time."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from ..engine.vlm import Vlm
 from ..models.vlm.chat import ContextOverflow
 from .trajectories_card import FILES, PREFERENCES, TRAIN, VALIDATION, Tally, reply_answer, touches
+from .trajectories_described import described_samples
 from .trajectories_judge import Kept, Rejection, Rules, judge
 from .trajectories_options import CollectOptions
 from .trajectories_pairs import Pair, contrasts, repairs
@@ -62,8 +63,9 @@ class Builder:
             self.reject(CAPPED, name)
         return in_turn(stay, options.seed)
 
-    def write(self, kept: Sequence[Kept]) -> None:
-        """Samples, and pairs of the trajectories that are trained on, until the budget is used up."""
+    def write(self, kept: Sequence[Kept], runs: Sequence[Path] = ()) -> None:
+        """Samples, and pairs of the trajectories that are trained on, until the budget is used up; descriptions of the
+        runs' pictures."""
         validating = validation_neurons(kept, self._options.validation, self._options.seed)
         files = {name: (self._folder / name).open("w", encoding="utf-8") for name in FILES}
         try:
@@ -82,6 +84,7 @@ class Builder:
                 if (place + 1) % _TOLD_EVERY == 0:
                     self._say(f"{place + 1} of {len(kept)} dialogues written")
             self._write_pairs(files[PREFERENCES], taken)
+            self._write_described(files, runs)
         finally:
             for file in files.values():
                 file.close()
@@ -132,6 +135,30 @@ class Builder:
             "messages": messages,
             "images": [self.pictures.put(picture) for picture in pictures],
         }
+
+    def _write_described(self, files: Mapping[str, IO[str]], runs: Sequence[Path]) -> None:
+        vlm, options = self._sender.vlm, self._options
+        if vlm.prompts != "brief":
+            return
+        validating = 0.0
+        for name, sample in described_samples(runs, vlm, options.descriptions, options.seed):
+            validating += options.validation
+            file = VALIDATION if validating >= 1 else TRAIN
+            validating -= file == VALIDATION
+            messages, pictures = self._sender.rows(sample.messages, sample.learn)
+            row = {
+                "id": name,
+                "unit": name,
+                "truth": None,
+                "kind": "described",
+                "concepts": [],
+                "source": "observer",
+                "tokens": sample.tokens,
+                "messages": messages,
+                "images": [self.pictures.put(picture) for picture in pictures],
+            }
+            files[file].write(json.dumps(row) + "\n")
+            self.tallies[file].add(row, name, self._learned(sample))
 
     def _write_pairs(self, file: IO[str], taken: Sequence[Kept]) -> None:
         if self._options.pairs == "none":

@@ -27,7 +27,8 @@ class CollectOptions:
     min_score: of labels whose truth is not known; None: all such are kept. guards: those that replies have to pass.
     split: held-out concepts; None: nothing is held out. per_neuron: trajectories of one neuron at most. max_samples,
     token_budget: of training and validation together. validation: share of the neurons. pairs: preferences that are
-    made; "all": those by outcome too (see `trajectories_pairs`). overwrite: an older training set in the same place is
+    made; "all": those by outcome too (see `trajectories_pairs`). descriptions: pictures at most that a model with brief
+    prompts learns to describe, where runs tell what they show. overwrite: an older training set in the same place is
     replaced. command: what the card says that it was made by.
     """
 
@@ -43,6 +44,7 @@ class CollectOptions:
     token_budget: int | None = None
     validation: float = VALIDATION
     pairs: Literal["none", "faults", "all"] = "faults"
+    descriptions: int = 2700
     seed: int = 0
     overwrite: bool = False
     command: str = ""

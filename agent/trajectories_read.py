@@ -17,6 +17,8 @@ TRUTHS = "truths.json"
 """Optional file of a run: {unit: label}, the truths of units that the fixed suite does not hold."""
 UNTRAINED = "untrained_turns.json"
 """Optional file of a run: {unit: [turns]}, replies that are not to be imitated, such as mistakes made on purpose."""
+DESCRIBED = "described.json"
+"""Optional file of a run: {picture's id: what there is to say of it}, of which an observer can learn."""
 
 
 @dataclass(frozen=True)

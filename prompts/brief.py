@@ -12,3 +12,12 @@ and [LABEL].
 """,
 }
 """By task, as in `prompts.tasks.TASKS`. The tasks that are missing here are asked in full."""
+
+BRIEF_OBSERVER = """\
+You say what pictures show.
+"""
+
+BRIEF_DESCRIBE = """\
+Words of what is bright | words of what is around?
+"""
+"""In the place of `prompts.observer.DESCRIBE`."""

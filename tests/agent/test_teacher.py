@@ -1,29 +1,44 @@
 """The teacher: what it sees, what it concludes from tests, and that its code and replies are sound."""
 
 import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from maia.agent.api import methods_of
-from maia.agent.backbones.teacher import code, phrases
-from maia.agent.backbones.teacher.beliefs import NEITHER, Guess, guesses, judged, read_tests
+from maia.agent.backbones.scripted.evidence import family_of, members_of
+from maia.agent.backbones.teacher import code, phrases, teacher
+from maia.agent.backbones.teacher.beliefs import (
+    NEITHER,
+    Counts,
+    Guess,
+    guesses,
+    judged,
+    read_counts,
+    read_high,
+    refuted,
+)
 from maia.agent.backbones.teacher.readings import Reading, Thing, read_scene
 from maia.agent.code_check import check_code
 from maia.agent.replies import parse_reply
+from maia.models.testbed.language import parse_prompt
 from maia.models.testbed.scene import Concept, Scene, SceneObject, Segments, concept_mask
 from maia.models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
 
 WORDS = [*NOUNS, *COLOURS, *PATTERNS, *BACKGROUNDS, *GROUPS]
 
 
-def _thing(noun: str, colour: str = "gray", pattern: str = "plain") -> Thing:
-    return Thing(noun, colour, pattern)
-
-
-def _readings(*bright: tuple[str, str, str], places: tuple[str, ...] = ("room", "snow", "beach")) -> list[Reading]:
-    return [Reading((Thing(*thing),), (), places[i % len(places)], False) for i, thing in enumerate(bright)]
+def _counts(*pictures: tuple[str, str]) -> Counts:
+    """Of readings (words of the bright region, words of the rest), as the teacher's code would log them."""
+    bright, whole = Counter[str](), Counter[str]()
+    for inside, around in pictures:
+        bright.update(set(inside.split(", ")))
+        whole.update(set(inside.split(", ")) | set(around.split(", ")))
+    return Counts(len(pictures), bright, whole)
 
 
 def test_a_reading_says_what_is_bright_and_what_is_around() -> None:
@@ -34,74 +49,185 @@ def test_a_reading_says_what_is_bright_and_what_is_around() -> None:
     drawn = Segments(objects, objects > 0)
     scene = Scene(1, "snow", (dog, cup))
     mask = concept_mask(scene, drawn, Concept("noun", "dog"))
-    assert read_scene(scene, drawn, mask).text() == "dog red dotted | snow, cup blue"
+    assert read_scene(scene, drawn, mask).text() == "dog, red, dotted, animal | cup, blue, snow, container"
     both = mask | concept_mask(scene, drawn, Concept("noun", "cup"))
-    assert read_scene(scene, drawn, both).text() == "dog red dotted + cup blue | snow"
+    assert read_scene(scene, drawn, both).text() == "dog, red, dotted, cup, blue, animal, container | snow"
     place = concept_mask(scene, drawn, Concept("background", "snow"))
-    assert read_scene(scene, drawn, place).text() in ("snow | dog red dotted", "snow | cup blue")
+    assert read_scene(scene, drawn, place).text() in ("snow | dog, red, dotted, animal", "snow | cup, blue, container")
     close = Scene(1, None, surface=("red", "furry"))
     whole = Segments(np.ones((224, 224), np.uint8), np.ones((224, 224), bool))
-    assert read_scene(close, whole, np.ones((224, 224), bool)).text() == "surface red furry | nothing"
+    assert read_scene(close, whole, np.ones((224, 224), bool)).text() == "surface, red, furry | nothing"
+
+
+def test_an_observer_errs_as_often_as_it_is_said_to() -> None:
+    rng, reading = (
+        random.Random(0),
+        Reading((Thing("dog", "red", "dotted"),), (Thing("cup", "blue", "plain"),), "snow", False),
+    )
+    told = Counter(word for _ in range(2000) for word in reading.misread(rng).text().replace(" | ", ", ").split(", "))
+    assert told["snow"] == 2000
+    for word, rate in (("dog", 0.06), ("red", 0.06), ("dotted", 0.15), ("cup", 0.24), ("blue", 0.2)):
+        assert abs(told[word] / 2000 - (1 - rate)) < 0.04, word
+
+
+NOUN_LIST, COLOUR_LIST = list(NOUNS), list(COLOURS)
 
 
 def test_what_all_exemplars_share_is_believed_first() -> None:
-    reds = [(noun, "red", pattern) for noun, pattern in zip(list(NOUNS)[:12], [*PATTERNS[:11], "plain"], strict=True)]
-    assert guesses(_readings(*reds))[0] == Guess("single", "red")
-    either = [(noun, "red", "plain") for noun in list(NOUNS)[:6]] + [("dog", c, "plain") for c in list(COLOURS)[1:7]]
-    assert guesses(_readings(*either))[0] == Guess("or", "dog", "red")
-    snowy = [("dog", colour, "plain") for colour in list(COLOURS)]
-    assert guesses(_readings(*snowy, places=("snow",)))[0] == Guess("given", "dog", "snow")
-    animals = [(noun, colour, "plain") for noun, colour in zip(GROUPS["animal"][1] * 3, COLOURS, strict=False)]
-    assert guesses(_readings(*animals))[0] == Guess("single", "animal")
+    places = list(BACKGROUNDS)
+    reds = [(f"{noun}, red", place) for noun, place in zip(NOUN_LIST, places, strict=False)]
+    assert guesses(_counts(*reds))[0] == Guess("single", "red")
+    either = [(f"{noun}, red", place) for noun, place in zip(NOUN_LIST[:5], places, strict=False)]
+    either += [(f"dog, {c}", place) for c, place in zip(COLOUR_LIST[1:6], places, strict=False)]
+    assert {guesses(_counts(*either))[0].a, guesses(_counts(*either))[0].b} == {"dog", "red"}
+    snowy = [(f"dog, {colour}", "snow") for colour in COLOUR_LIST]
+    assert guesses(_counts(*snowy))[0] == Guess("given", "dog", "snow")
+    shown = zip(GROUPS["animal"][1] * 2, COLOUR_LIST, places, strict=False)
+    animals = [(f"{noun}, animal, {colour}", place) for noun, colour, place in shown]
+    assert guesses(_counts(*animals))[0].a == "animal"
 
 
 @pytest.mark.parametrize(
-    ("words", "means", "believed"),
+    ("words", "high", "believed"),
     [
-        (["dog", "red"], {"dog": 0.9, "red": 0.0, NEITHER: 0.0}, Guess("single", "dog")),
-        (["dog", "red"], {"dog": 0.9, "red": 0.8, NEITHER: 0.0}, Guess("or", "dog", "red")),
-        (["dog", "snow"], {"dog": 0.0, "snow": 0.1, "dog + snow": 0.9, NEITHER: 0.0}, Guess("given", "dog", "snow")),
-        (["dog", "animal"], {"dog": 0.9, "animal": 0.85, NEITHER: 0.0}, Guess("single", "animal")),
-        (
-            ["leaf", "snow", "plant"],
-            {"leaf": 0, "snow": 0, "plant": 0, "leaf + snow": 0.9, "plant + snow": 0.8, NEITHER: 0},
-            Guess("given", "plant", "snow"),
-        ),
-        (["dog", "red"], {"dog": 0.05, "red": 0.0, NEITHER: 0.0}, None),  # a twentieth of what exemplars reach
-        (["dog", "red"], {"dog": 0.9, "red": 0.9, NEITHER: 0.85}, None),  # the words make no difference
-        (["dog", "red"], {}, None),
+        (["dog", "red"], ["dog"], Guess("single", "dog")),
+        (["dog", "red"], ["dog", "red", "dog + red"], Guess("or", "dog", "red")),
+        (["dog", "snow"], ["dog + snow"], Guess("given", "dog", "snow")),
+        (["dog", "animal"], ["dog", "animal"], Guess("single", "animal")),
+        (["leaf", "snow", "plant"], ["leaf + snow", "plant + snow"], Guess("given", "plant", "snow")),
+        (["dog", "red"], [], None),
+        (["dog", "red"], ["dog", "red", NEITHER], None),  # the words make no difference
     ],
 )
-def test_tests_decide(words: list[str], means: dict[str, float], believed: Guess | None) -> None:
-    assert judged(words, means, 1.0) == believed
-    graded = {name: 7 * mean for name, mean in means.items()}
-    assert judged(words, graded, 7.0) == believed
+def test_tests_decide(words: list[str], high: list[str], believed: Guess | None) -> None:
+    assert judged(words, high) == believed
 
 
-def test_tests_of_the_log_are_read_back() -> None:
-    text = "Log entry 1:\n(1) dog, activation 1\ndog + red: mean 0.93\nnone of these: mean -0.10\ndog: 3\n"
-    assert read_tests(text) == {"dog + red": 0.93, "none of these": -0.1}
+@pytest.mark.parametrize(
+    ("guess", "refuting"),
+    [
+        (Guess("single", "dog"), {"dog"}),
+        (Guess("or", "dog", "red"), {"red"}),
+        (Guess("given", "dog", "snow"), {"dog + snow"}),
+    ],
+)
+def test_a_low_test_refutes_what_it_speaks_against(guess: Guess, refuting: set[str]) -> None:
+    assert refuted(guess, refuting)
+    assert not refuted(guess, {"cup", "cup + snow"})
+    if guess.kind == "given":
+        assert not refuted(guess, {"dog", "snow"})  # each alone has to be low
+
+
+def test_the_log_is_read_back() -> None:
+    text = "Log entry 1:\n15 exemplars\nbright: brick wall 9, dog 2, 3\npicture: brick wall 12, nothing 4\nThe highest"
+    assert read_counts(text) == Counts(15, {"brick wall": 9, "dog": 2}, {"brick wall": 12})
+    assert read_counts("high: dog") is None
+    assert read_high("high: dog, dog + red\nlow: red") == ["dog", "dog + red"]
+    assert read_high("high: nothing\nlow: red") == []
+    assert read_high("15 exemplars") is None
+
+
+class _World:
+    """What the teacher's code asks: pictures are their prompts. The unit answers to a word of them."""
+
+    def __init__(self, answers: Callable[[str], float], lines: Sequence[str] = ()) -> None:
+        self.answers, self.lines, self.text = answers, lines, ""
+
+    def dataset_exemplars(self, system: object) -> tuple[list[float], list[str]]:
+        return [1.0] * len(self.lines), list(self.lines)
+
+    def describe_images(self, images: Sequence[str], titles: Sequence[str]) -> str:
+        return "\n".join(f"{title}: {image}" for title, image in zip(titles, images, strict=True))
+
+    def text2image(self, prompts: list[str]) -> list[str]:
+        return prompts
+
+    def neuron(self, images: list[str]) -> tuple[list[float], list[str]]:
+        return [self.answers(image) for image in images], images
+
+    def log_experiment(self, activations: list[float], images: list[str], titles: list[str], text: str) -> None:
+        assert len(activations) == len(images) == len(titles) > 0
+        self.text = text
+
+
+def _run(written: str, world: _World) -> str:
+    space: dict[str, Any] = {}
+    exec(written, space)
+    space["run_experiment"](world, world)
+    return world.text
+
+
+def test_the_code_counts_what_the_observer_says() -> None:
+    lines = ["dog, red, animal | snow, cup", "dog, animal | snow", "cat, animal, red, red | nothing"]
+    counts = read_counts(_run(code.exemplar_code(), _World(lambda _: 0.0, lines)))
+    assert counts is not None
+    assert counts.total == 3
+    assert dict(counts.bright) == {"animal": 3, "dog": 2, "red": 2, "cat": 1}
+    assert dict(counts.picture) == {"animal": 3, "dog": 2, "red": 2, "snow": 2, "cat": 1, "cup": 1}
+
+
+FILLERS = {"colours": ["red", "blue"], "nouns": ["cup", "hat"], "places": ["room", "sea"]}
+
+
+@pytest.mark.parametrize("scale", [1.0, 9.0])
+@pytest.mark.parametrize(
+    ("value", "high"),
+    [
+        (lambda p: float("dog" in p), ["dog", "dog + snow"]),
+        (lambda p: float("dog" in p and "snow" in p), ["dog + snow"]),
+        (lambda p: 0.1 * ("dog" in p), []),  # a tenth of what exemplars reach
+        (lambda p: 0.9 + 0.1 * ("dog" in p), []),  # the words make no difference
+        (lambda p: 0.3 + 0.6 * ("dog" in p), ["dog", "dog + snow"]),
+    ],
+)
+def test_the_code_compares_the_tests(value: Callable[[str], float], high: list[str], scale: float) -> None:
+    tests = {
+        "dog": "a {c} dog, {p}",
+        "snow": "a {c} {n}, snow",
+        "dog + snow": "a {c} dog, snow",
+        NEITHER: "a {c} {n}, {p}",
+    }
+    world = _World(lambda prompt: scale * value(prompt), ["x | y"])
+    world.dataset_exemplars = lambda system: ([scale], ["x"])  # type: ignore[method-assign]
+    assert read_high(_run(code.tests_code(tests, FILLERS), world)) == high
 
 
 @given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
-def test_code_of_every_word_passes_the_check(word: str, other: str) -> None:
-    written = code.tests_code({word: [f"a red plain {word} and a {{}}, snow"], f"{word} + {other}": ["a {}"]}, ["cup"])
+def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word: str, other: str) -> None:
+    forms = {word: teacher._form(word), f"{word} + {other}": teacher._form(word, other), NEITHER: teacher._form()}
+    written = code.tests_code(forms, FILLERS)
     assert check_code(written, methods_of()) is None
-    parsed = parse_reply(phrases.experiment(phrases.hypotheses("1 dog red | snow", [word]), written))
+    parsed = parse_reply(phrases.experiment(phrases.hypotheses("", [word]), written))
     assert parsed.code == written
+    if family_of(word) != "background" or family_of(other) != "background":
+        assert word in forms[f"{word} + {other}"] and other in forms[f"{word} + {other}"]
+    for form in forms.values():
+        parse_prompt(form.format(c="red", n="cup", p="snow"), 1)  # raises for what the world cannot draw
+
+
+@given(taken=st.sets(st.sampled_from(WORDS), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_fillers_are_none_of_the_concepts_nor_of_their_kind(taken: set[str], seed: int) -> None:
+    members = frozenset().union(*(members_of(word) for word in taken))
+    for name, words in teacher._fillers(random.Random(seed), members).items():
+        assert len(set(words)) == teacher.FILLERS, name
+        for word in words:
+            kinds = [set(group) for _, group in GROUPS.values() if word in group]
+            assert word not in members and not any(kind & members for kind in kinds)
 
 
 @given(seed=st.integers(0, 10**6))
 def test_every_slip_is_found_before_the_code_runs_or_while_it_does(seed: int) -> None:
     rng = random.Random(seed)
-    for written in (code.exemplar_code(), code.tests_code({"a": ["{}"]}, ["b"])):
+    for written in (code.exemplar_code(), code.tests_code({"a": "a {c} {n}"}, FILLERS)):
         broken = phrases.slipped(written, rng)
         assert broken != written
-        assert check_code(broken, methods_of()) is not None or "value += " in broken or "len(activation)" in broken
+        if check_code(broken, methods_of()) is None:
+            with pytest.raises((NameError, TypeError)):
+                _run(broken, _World(lambda _: 1.0, ["dog | snow"]))
 
 
 @given(a=st.sampled_from(WORDS), b=st.sampled_from(WORDS), kind=st.sampled_from(["single", "or", "given"]))
 def test_conclusions_are_read_as_their_labels(a: str, b: str, kind: str) -> None:
     guess = Guess(kind, a, b if kind != "single" else "")
-    parsed = parse_reply(phrases.conclusion(guess, {"x": 0.5}, random.Random(0)))
+    parsed = parse_reply(phrases.conclusion(guess, random.Random(0)))
     assert " OR ".join(parsed.labels) == guess.label

@@ -1,24 +1,21 @@
-"""What the teacher believes, from what the dialogue shows alone: of exemplars, and of tests."""
+"""What the teacher believes, from what the dialogue shows alone: of words counted in exemplars, and of tests."""
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
 from ..scripted.evidence import family_of, members_of
-from .readings import Reading
 
 WORDS: tuple[str, ...] = (*NOUNS, *COLOURS, *PATTERNS, *BACKGROUNDS, *GROUPS)
 RATE = {"noun": 1 / 40, "colour": 1 / 12, "pattern": 1 / 18, "background": 1 / 10}
 """How often a word of each family is true of one object (a background: of a picture) of the dataset."""
-SEEN = 0.95
+SEEN = 0.9
 """How often a word that is there is read."""
 PRIOR = {"single": 0.0, "or": -3.5, "given": -4.5}
 """Log-odds against explanations with two concepts, which are many."""
-LOW, FULL = 0.35, 0.7
-"""Shares: a test below LOW of the exemplars' activations shows nothing; one that comes FULL of the way up is high."""
 
 
 @dataclass(frozen=True)
@@ -39,50 +36,68 @@ def _rate(word: str) -> float:
     return min(0.9, RATE[family_of(word)] * len(members_of(word)))
 
 
-def _holds(word: str, words: frozenset[str]) -> bool:
-    return not members_of(word).isdisjoint(words)
+@dataclass(frozen=True)
+class Counts:
+    """Of `total` exemplars: how many hold a word in their bright region, and in the whole picture."""
+
+    total: int
+    bright: Mapping[str, int]
+    picture: Mapping[str, int]
 
 
-def guesses(readings: Sequence[Reading], count: int = 4) -> list[Guess]:
-    """The best explanations of the exemplars' readings, by their likelihood against chance; the best first."""
+_TOTAL = re.compile(r"^(\d+) exemplars$", re.MULTILINE)
+_LIST = {name: re.compile(rf"^{name}: (.+)$", re.MULTILINE) for name in ("bright", "picture", "high", "low")}
+
+
+def read_counts(text: str) -> Counts | None:
+    """The counts in a result; None where it holds none."""
+    total, bright, picture = _TOTAL.search(text), _LIST["bright"].search(text), _LIST["picture"].search(text)
+    if total is None or bright is None or picture is None:
+        return None
+    return Counts(int(total[1]), _counted(bright[1]), _counted(picture[1]))
+
+
+def _counted(listed: str) -> dict[str, int]:
+    pairs = (entry.rpartition(" ") for entry in listed.split(", "))
+    return {word: int(count) for word, _, count in pairs if word in WORDS}
+
+
+def guesses(counts: Counts) -> list[Guess]:
+    """The explanations of what was counted, by their likelihood against chance; the best first."""
     scores: dict[Guess, float] = {}
-    total = len(readings)
-    inside = [word for word in WORDS if any(_holds(word, reading.inside) for reading in readings)]
-    around = [word for word in WORDS if any(_holds(word, reading.all) for reading in readings)]
+    total = counts.total
 
     def evidence(hits: int, rate: float) -> float:
         rate = min(rate, 0.9)
         return hits * math.log(SEEN / rate) + (total - hits) * math.log((1 - SEEN) / (1 - rate))
 
-    hit = {word: [_holds(word, reading.inside) for reading in readings] for word in inside}
-    for word in inside:
-        scores[Guess("single", word)] = PRIOR["single"] + evidence(sum(hit[word]), _rate(word))
-    often = [word for word in inside if sum(hit[word]) >= 2]
-    for a, b in combinations(often, 2):
-        if members_of(a) & members_of(b):
-            continue
-        both = sum(x or y for x, y in zip(hit[a], hit[b], strict=True))
-        scores[Guess("or", a, b)] = PRIOR["or"] + evidence(both, _rate(a) + _rate(b))
-    for a in inside:
-        if sum(hit[a]) < 0.6 * total:
-            continue
-        for b in around:
+    inside, around = counts.bright, counts.picture
+    for word, found in inside.items():
+        scores[Guess("single", word)] = PRIOR["single"] + evidence(found, _rate(word))
+    often = [word for word, found in inside.items() if found >= 2]
+    for a, b in combinations(sorted(often, key=lambda word: -inside[word]), 2):
+        if members_of(a).isdisjoint(members_of(b)):
+            either = min(total, inside[a] + inside[b])
+            scores[Guess("or", a, b)] = PRIOR["or"] + evidence(either, _rate(a) + _rate(b))
+    for a in (word for word, found in inside.items() if found >= 0.6 * total):
+        for b, found in around.items():
             if members_of(a) & members_of(b) or (family_of(a) == family_of(b) == "background"):
                 continue
-            companions = sum(x and _holds(b, r.all) for x, r in zip(hit[a], readings, strict=True))
             pictures = _rate(b) if family_of(b) == "background" else min(0.9, 2 * _rate(b))
-            scores[Guess("given", a, b)] = PRIOR["given"] + evidence(companions, _rate(a) * pictures)
-    return sorted(scores, key=lambda guess: (-scores[guess], guess.label))[:count]
+            together = max(0, inside[a] + found - total)
+            scores[Guess("given", a, b)] = PRIOR["given"] + evidence(together, _rate(a) * pictures)
+    return sorted(scores, key=lambda guess: (-scores[guess], guess.label))
 
 
-_TEST = re.compile(r"^(?P<name>[^:\n]+): mean (?P<mean>-?[\d.]+)$", re.MULTILINE)
+def read_high(text: str) -> list[str] | None:
+    """Names of the tests that were high, in their order; None where the result tells of none."""
+    high, low = _LIST["high"].search(text), _LIST["low"].search(text)
+    if high is None or low is None:
+        return None
+    return [] if high[1] == NOTHING else high[1].split(", ")
 
 
-def read_tests(text: str) -> dict[str, float]:
-    """Means of the tests in a result, by name."""
-    return {found["name"]: float(found["mean"]) for found in _TEST.finditer(text)}
-
-
+NOTHING = "nothing"
 NEITHER = "none of these"
 """Name of the test whose pictures hold no concept in question."""
 
@@ -92,23 +107,25 @@ def named(a: str, b: str) -> str:
     return f"{a} + {b}"
 
 
-def judged(words: Sequence[str], means: Mapping[str, float], scale: float) -> Guess | None:
-    """What the tests say of the words that they are of. scale: the exemplars' mean activation.
+def refuted(guess: Guess, low: Collection[str]) -> bool:
+    """Whether tests that were low speak against it."""
+    if guess.kind == "given":
+        return named(guess.a, guess.b) in low
+    return guess.a in low or (guess.b in low and bool(guess.b))
 
-    None: nothing is high. High is what comes FULL of the way from the lowest test to the highest.
-    """
-    low, top = min(means.values(), default=0.0), max(means.values(), default=0.0)
-    if top < LOW * scale or top - low < LOW * top:
+
+def judged(words: Sequence[str], high: Collection[str]) -> Guess | None:
+    """What the tests say of the words that they are of. None: nothing is high, or what holds none of them is."""
+    if NEITHER in high:
         return None
-    high = low + FULL * (top - low)
-    alone = [word for word in words if means.get(word, low) >= high]
+    alone = [word for word in words if word in high]
     # Of a group and its members the group, if that is high: it says more.
     alone = [w for w in alone if not any(w != o and members_of(w) <= members_of(o) for o in alone)]
     if len(alone) > 1:
         return Guess("or", *alone[:2])
     if alone:
         return Guess("single", alone[0])
-    both = [(a, b) for a in words for b in words if means.get(named(a, b), low) >= high]
+    both = [(a, b) for a in words for b in words if named(a, b) in high]
 
     def within(pair: tuple[str, str], other: tuple[str, str]) -> bool:
         return pair != other and all(members_of(a) <= members_of(b) for a, b in zip(pair, other, strict=True))

@@ -1,40 +1,16 @@
-"""How the teacher writes: short, and always what was seen before what is believed."""
+"""How the teacher writes: short."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from .beliefs import FULL, LOW, Guess
-from .readings import Reading
+from .beliefs import Guess
 
 NO_EXEMPLARS = "The dataset shows nothing; I look for what activates the unit."
-PER_LINE = 4
-"""Readings on a line."""
 
 
 def first() -> str:
     """Before anything is known."""
     return hypotheses("", ["not known yet"])
-
-
-def seen(readings: Sequence[Reading]) -> str:
-    """Each exemplar in a few words: what is bright | what is around."""
-    lines = []
-    for start in range(0, len(readings), PER_LINE):
-        part = readings[start : start + PER_LINE]
-        lines.append("; ".join(f"{start + i} {reading.text()}" for i, reading in enumerate(part, start=1)))
-    return "\n".join(lines)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def result(means: Mapping[str, float], scale: float, guess: Guess | None) -> str:
-    """What the tests say: each high or low, then what follows."""
-    top, low = max(means.values(), default=0.0), min(means.values(), default=0.0)
-    high = max(low + FULL * (top - low), LOW * scale)
-    told = "; ".join(f"{name} {'high' if mean >= high else 'low'}" for name, mean in means.items())
-    return f"{told}: {guess.label if guess else 'something else'}."
 
 
 def hypotheses(before: str, labels: Sequence[str]) -> str:
@@ -48,9 +24,8 @@ def experiment(before: str, code: str) -> str:
     return f"{before}\n[CODE]:\n```python\n{code}```"
 
 
-def conclusion(guess: Guess, means: Mapping[str, float], rng: random.Random) -> str:
+def conclusion(guess: Guess, rng: random.Random) -> str:
     """A reply that ends the unit's experiments."""
-    told = ", ".join(f"{name} {_number(mean)}" for name, mean in means.items())
     a, b = guess.a, guess.b
     says = {
         "single": [f"The unit responds to {a}.", f"{a.capitalize()} activates the unit, whatever is around it."],
@@ -61,18 +36,19 @@ def conclusion(guess: Guess, means: Mapping[str, float], rng: random.Random) -> 
         ],
     }[guess.kind]
     labels = f"[LABEL 1]: {a}\n[LABEL 2]: {b}" if guess.kind == "or" else f"[LABEL]: {guess.label}"
-    means_told = f" Means: {told}." if told else ""
-    return f"[DESCRIPTION]: {rng.choice(says)}{means_told}\n{labels}"
+    return f"[DESCRIPTION]: {rng.choice(says)}\n{labels}"
 
 
 _SLIPS = (
     ("tools.text2image(", "tools.text_to_image("),
     ("system.neuron(", "system.neurons("),
     ("tools.log_experiment(", "tools.log("),
-    ("values += ", "value += "),
+    ("tools.describe_images(images, titles)", "tools.describe_images(images)"),
+    ("means[name] = ", "mean[name] = "),
     ("tools.dataset_exemplars(system)", "tools.dataset_exemplars()"),
     ("len(activations)", "len(activation)"),
     ("shown, titles, text)", "shown titles, text)"),
+    (" text)", " text"),
 )
 
 

@@ -1,12 +1,13 @@
-"""What the teacher sees in a picture: the truth of the drawn scene, which its student has to read from pixels."""
+"""What an observer says of a picture: the truth of the drawn scene, which a student has to read from pixels."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ....models.testbed.scene import Rendering, Scene, Segments
-from ....models.testbed.vocabulary import PLAIN
+from ....models.testbed.vocabulary import COLOURS, GROUPS, NOUNS, PATTERNS, PLAIN
 
 VISIBLE = 150
 """Pixels from which a thing is mentioned."""
@@ -14,6 +15,10 @@ NAMED = 2
 """Objects that are mentioned at most."""
 INSIDE, SHARE = 0.5, 0.3
 """A thing is bright if so much of it is in the bright region, or if it makes up that share of the region."""
+NOTHING = "nothing"
+MISREAD = {"first": (0.06, 0.06, 0.15), "second": (0.24, 0.2, 0.33)}
+"""How often noun, colour and pattern of the first object, and of the second, are misread by the small backbone's vision
+part (docs/finetuning.md): a student meets such counts when it runs."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,17 @@ class Thing:
         """Noun, colour and pattern, without "plain"."""
         return tuple(word for word in (self.noun, self.colour, self.pattern) if word != PLAIN)
 
+    def misread(self, rng: random.Random, rates: Sequence[float]) -> "Thing":
+        """Each word is another one of its family as often as `rates` says."""
+        families = (tuple(NOUNS), tuple(COLOURS), (*PATTERNS, PLAIN))
+        words = (self.noun, self.colour, self.pattern)
+        return Thing(
+            *(
+                rng.choice(family) if rng.random() < rate else word
+                for word, family, rate in zip(words, families, rates, strict=True)
+            )
+        )
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -40,25 +56,25 @@ class Reading:
     place: str | None
     place_bright: bool
 
-    @property
-    def inside(self) -> frozenset[str]:
-        """Words of what is highlighted."""
-        words = {word for thing in self.bright for word in thing.words}
-        return frozenset(words | ({self.place} if self.place_bright and self.place else set()))
-
-    @property
-    def all(self) -> frozenset[str]:
-        """Words of the whole picture."""
-        words = {word for thing in (*self.bright, *self.dark) for word in thing.words}
-        return frozenset(words | ({self.place} if self.place else set()))
-
     def text(self) -> str:
-        """One line: what is bright | what is around."""
-        bright = [" ".join(thing.words) for thing in self.bright]
-        around = [" ".join(thing.words) for thing in self.dark]
+        """One line that code can take apart: words of what is bright | words of what is around."""
+        bright = [word for thing in self.bright for word in thing.words]
+        around = [word for thing in self.dark for word in thing.words]
         if self.place is not None:
-            (bright if self.place_bright else around).insert(0 if not self.place_bright else len(bright), self.place)
-        return f"{' + '.join(bright) or 'nothing'} | {', '.join(around) or 'nothing'}"
+            (bright if self.place_bright else around).append(self.place)
+        return f"{_listed(bright)} | {_listed(around)}"
+
+    def misread(self, rng: random.Random) -> "Reading":
+        """With the mistakes of an observer that errs as often as MISREAD says."""
+        things = [*self.bright, *self.dark]
+        seen = tuple(thing.misread(rng, MISREAD["second" if place else "first"]) for place, thing in enumerate(things))
+        return Reading(seen[: len(self.bright)], seen[len(self.bright) :], self.place, self.place_bright)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Each once, then the groups that they belong to: a kind of things is seen in things that differ."""
+    groups = (name for name, (_, members) in GROUPS.items() if not set(members).isdisjoint(words))
+    return ", ".join(dict.fromkeys((*words, *groups))) or NOTHING
 
 
 def read_scene(scene: Scene, drawn: Rendering | Segments, mask: np.ndarray) -> Reading:

@@ -1,29 +1,32 @@
 """The teacher: an experimenter that demonstrates, from whose dialogues a small language model learns.
 
-It is told what the dataset's exemplars show (`readings`), which its student has to read from the pictures. All else it
-takes from the dialogue, and it writes down what it saw before it decides, so that a student can follow.
+It decides from the dialogue alone, and by what stands there in words: its code counts and compares, so that a student
+can follow.
 """
 
 import random
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 
-from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
+from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS
 from ..base import Message
 from ..scripted.evidence import family_of, members_of
 from . import code, phrases
-from .beliefs import NEITHER, Guess, guesses, judged, named, read_tests
-from .readings import Reading
+from .beliefs import NEITHER, Guess, guesses, judged, named, read_counts, read_high, refuted
 
 LAST = "This was the last experiment."
 ROUNDS = 3
 """Rounds of tests at most: after one in which nothing was high, another with the next words."""
-WORDS = 3
+WORDS = 5
 """Words that a round tests at most."""
+PAIRS = 3
+"""Pairs of them that a round tests at most."""
+FILLERS = 4
+"""Pictures of a test, each with other things around the concept."""
 
 
 class Teacher:
-    """Implements `Backbone` for one unit. readings: of the unit's exemplars, in their order.
+    """Implements `Backbone` for one unit.
 
     wrong: how often the first explanation that is tried is another than the best; slip: how often code is written with
     a mistake. Replies of both kinds are named in `untrained` (turns, from 1): a student is not to imitate them, but
@@ -33,17 +36,15 @@ class Teacher:
     name = "teacher"
     prompts = "brief"
 
-    def __init__(
-        self, readings: Callable[[], Sequence[Reading]], seed: int, wrong: float = 0.1, slip: float = 0.08
-    ) -> None:
-        self._readings = readings
+    def __init__(self, seed: int, wrong: float = 0.1, slip: float = 0.08) -> None:
         self._rng = random.Random(f"teacher/{seed}")
         self._wrong, self._slip = wrong, slip
         self.untrained: set[int] = set()
         self._believed: list[Guess] = []
         self._words: list[str] = []
-        self._tried: set[str] = set()
-        self._scale = 0.0
+        self._tested: set[str] = set()
+        self._low: set[str] = set()
+        self._exemplars = True
         self._rounds = 0
         self._asked: tuple[str, str] | None = None  # the last experiment: its kind and reply, to be written again
 
@@ -59,6 +60,7 @@ class Teacher:
         if "it has no exemplars" in result:
             words = [self._rng.choice(list(family)) for family in (NOUNS, COLOURS, BACKGROUNDS)]
             self._believed = [Guess("single", word) for word in words]
+            self._exemplars = False
             return self._tests(phrases.NO_EXEMPLARS, words, turn)
         if _failed(result):
             return self._mended()
@@ -69,35 +71,37 @@ class Teacher:
     # --- steps
 
     def _after_exemplars(self, result: str, turn: int) -> str:
-        readings = list(self._readings())[: code.EXEMPLARS]
-        self._scale = _mean_activation(result)
-        self._believed = guesses(readings)
+        counts = read_counts(result)
+        assert counts is not None, result
+        self._believed = guesses(counts)
         words = _words_of(self._believed)
         if self._rng.random() < self._wrong:
-            seen = {word for reading in readings for word in reading.inside} - {"surface", *words}
-            if len(seen) >= WORDS:
+            seen = {word for word in counts.bright if word not in words}
+            if len(seen) >= 2:
                 self.untrained.add(turn)
                 words = self._rng.sample(sorted(seen), 2)
-        return self._tests(phrases.seen(readings), words, turn)
+        return self._tests("", words, turn)
 
     def _after_tests(self, result: str, turn: int) -> str:
-        means = read_tests(result)
-        guess = judged(self._words, means, self._scale)
-        told = phrases.result(means, self._scale, guess)
+        high = read_high(result) or ()
+        guess = judged(self._words, high)
+        self._low |= self._tested - set(high)
         if guess is None and self._rounds < ROUNDS:
-            left = [g for g in self._believed if not {g.a, g.b or g.a} <= self._tried]
+            left = [guess for guess in self._believed if not refuted(guess, self._low)]
             if left:
-                return self._tests(told, _words_of(left), turn)
-        return f"{told}\n{phrases.conclusion(guess or self._believed[0], means, self._rng)}"
+                self._believed = left
+                return self._tests("", _words_of(left), turn)
+        return phrases.conclusion(guess or self._believed[0], self._rng)
 
     def _last(self, result: str, kind: str) -> str:
         """The answer when no experiment is left: from what there is."""
-        if kind == "exemplars":
-            self._believed = guesses(list(self._readings())[: code.EXEMPLARS])
-            return phrases.conclusion(self._believed[0], {}, self._rng)
-        means = read_tests(result)
-        guess = judged(self._words, means, self._scale) if means else None
-        return phrases.conclusion(guess or self._believed[0], means, self._rng)
+        counts, guess = read_counts(result), None
+        if counts is not None:
+            self._believed = guesses(counts)
+        elif kind == "tests":
+            guess = judged(self._words, read_high(result) or ())
+        believed = self._believed or [Guess("single", self._rng.choice(list(NOUNS)))]
+        return phrases.conclusion(guess or believed[0], self._rng)
 
     # --- writing
 
@@ -118,73 +122,54 @@ class Teacher:
         """Tests of each word without the others, of pairs together, and of none."""
         self._rounds += 1
         self._words = list(words)
-        self._tried |= set(words)
-        pick = _Words(self._rng, frozenset().union(*(members_of(word) for word in words)))
-        tests = {word: pick.forms(word) for word in words}
-        pairs = [(g.a, g.b) for g in self._believed if g.b and g.kind == "given" and {g.a, g.b} <= set(words)]
+        tests = {word: _form(word) for word in words}
+        pairs = [(g.a, g.b) for g in self._believed if g.kind == "given" and {g.a, g.b} <= set(words)]
         if not pairs and len(words) > 1:
             pairs = [(words[0], words[1])]
-        tests |= {named(a, b): pick.forms(a, b) for a, b in pairs[:2]}
-        tests[NEITHER] = pick.forms()
-        labels = [guess.label for guess in self._believed if {guess.a, guess.b or guess.a} <= set(words)][:2] or [
-            words[0]
-        ]
-        written = code.tests_code(tests, [pick.thing() for _ in range(2)])
-        return self._experiment("tests", phrases.hypotheses(before, labels), written, turn)
+        tests |= {named(a, b): _form(a, b) for a, b in pairs[:PAIRS]}
+        tests[NEITHER] = _form()
+        self._tested = set(tests)
+        labels = [guess.label for guess in self._believed if {guess.a, guess.b or guess.a} <= set(words)][:2]
+        fillers = _fillers(self._rng, frozenset().union(*(members_of(word) for word in words)))
+        written = code.tests_code(tests, fillers, self._exemplars)
+        return self._experiment("tests", phrases.hypotheses(before, labels or [words[0]]), written, turn)
 
 
 def _words_of(believed: Sequence[Guess]) -> list[str]:
-    """The words of the best explanations, the best first."""
-    words = dict.fromkeys(word for guess in believed for word in (guess.a, guess.b) if word)
+    """The words of the best explanation, then of the best alternatives and conditions in turn."""
+    given, either = ([guess for guess in believed if guess.kind == kind] for kind in ("given", "or"))
+    turns = [guess for pair in zip_longest(given, either) for guess in pair if guess is not None]
+    words = dict.fromkeys(word for guess in (*believed[:1], *turns, *believed) for word in (guess.a, guess.b) if word)
     return list(words)[:WORDS]
-
-
-_VALUE = re.compile(r"^\(\d+\) exemplar, activation (-?[\d.eE+-]+)$", re.MULTILINE)
-
-
-def _mean_activation(result: str) -> float:
-    values = [float(value) for value in _VALUE.findall(result)]
-    return sum(values) / len(values) if values else 0.0
 
 
 def _failed(result: str) -> bool:
     return "This reply does not count as an experiment." in result or "Your code raised an error" in result
 
 
-class _Words:
-    """Random words that are none of the concepts in question, nor their groups."""
+def _fillers(rng: random.Random, taken: frozenset[str]) -> dict[str, list[str]]:
+    """Random words that are none of the concepts in question, nor of their groups."""
+    related = {word for _, members in GROUPS.values() if taken & set(members) for word in members}
+    families = {"colours": COLOURS, "nouns": NOUNS, "places": BACKGROUNDS}
+    free = {name: [word for word in words if word not in taken | related] for name, words in families.items()}
+    return {name: rng.sample(words, FILLERS) for name, words in free.items()}
 
-    def __init__(self, rng: random.Random, taken: frozenset[str]) -> None:
-        self._rng = rng
-        related = {word for group in GROUPS.values() if taken & set(group[1]) and len(taken) > 1 for word in group[1]}
-        free = lambda words: [w for w in words if w not in taken and w not in related]  # noqa: E731
-        self._nouns, self._colours = free(NOUNS), free(COLOURS)
-        self._patterns, self._places = free(PATTERNS), free(BACKGROUNDS)
 
-    def thing(self) -> str:
-        """A colour, a pattern and a noun."""
-        choose = self._rng.choice
-        return f"{choose(self._colours)} {choose(self._patterns)} {choose(self._nouns)}"
-
-    def forms(self, *concepts: str) -> list[str]:
-        """Two prompts that hold the concepts."""
-        return [self.form(*concepts), self.form(*concepts)]
-
-    def form(self, *concepts: str) -> str:
-        """A prompt that holds the concepts, and a place {} for another thing."""
-        choose = self._rng.choice
-        sides = [
-            {"colour": choose(self._colours), "pattern": choose(self._patterns), "noun": choose(self._nouns)}
-            for _ in range(2)
-        ]
-        place, used = choose(self._places), [set[str](), set[str]()]
-        for concept in concepts:
-            family = family_of(concept)
-            if family == "background":
-                place = concept
-            else:
-                side = int(family in used[0])
-                sides[side][family] = concept
-                used[side].add(family)
-        things = ["{colour} {pattern} {noun}".format(**side) for side in (sides if used[1] else sides[:1])]
-        return f"a {' and a '.join(things)} and a {{}}, {place}"
+def _form(*concepts: str) -> str:
+    """A prompt that holds the concepts, with places {c}, {n} and {p} for a colour, a noun and a background."""
+    sides: list[dict[str, str]] = [{}, {}]
+    place = "{p}"
+    for concept in concepts:
+        family = family_of(concept)
+        if family == "background":
+            place = concept
+        else:
+            sides[int(family in sides[0])][family] = concept
+    things = [
+        " ".join(
+            [side.get("colour", "{c}"), *([side["pattern"]] if "pattern" in side else []), side.get("noun", "{n}")]
+        )
+        for side in sides
+        if side or side is sides[0]
+    ]
+    return f"a {' and a '.join(things)}, {place}"

@@ -1,0 +1,55 @@
+"""Samples for an observer: pictures of a run, and what there is to say of them (`described.json`)."""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..engine.vlm import Vlm
+from ..models.errors import UserError
+from ..models.vlm.chat import ChatMessage
+from ..prompts.brief import BRIEF_DESCRIBE, BRIEF_OBSERVER
+from .sheets import chat_image
+from .trajectories_read import DESCRIBED
+from .trajectories_samples import Sample
+from .transcript import ImageStore
+
+PACK = 6
+"""Pictures of a sample. An observer is asked of one at a time; packed into one dialogue, pictures that have nothing to
+do with each other fill a step of training."""
+
+
+def described_samples(runs: Sequence[Path], vlm: Vlm, pictures: int, seed: int) -> Iterator[tuple[str, Sample]]:
+    """(name, sample) of up to so many pictures of the runs, drawn by the seed, PACK to a sample.
+
+    Raises UserError for a damaged file, OSError for a picture that cannot be read.
+    """
+    found = [(ImageStore(run / "images").path(name), text) for run in runs for name, text in _read(run / DESCRIBED)]
+    rng = random.Random(f"described/{seed}")
+    chosen = rng.sample(found, min(pictures, len(found)))
+    for number, start in enumerate(range(0, len(chosen) - PACK + 1, PACK)):
+        yield f"described/{number}", _sample(chosen[start : start + PACK], vlm)
+
+
+def _sample(entries: Sequence[tuple[Path, str]], vlm: Vlm) -> Sample:
+    messages, learn, counter = [ChatMessage("system", (BRIEF_OBSERVER,))], [False], vlm.counter
+    tokens = counter.message + counter.text(BRIEF_OBSERVER)
+    for path, text in entries:
+        picture = chat_image(path, vlm.family.image_side)
+        messages += [ChatMessage("user", (picture, BRIEF_DESCRIBE)), ChatMessage("assistant", (text,))]
+        learn += [False, True]
+        tokens += 2 * counter.message + counter.image(picture.width, picture.height)
+        tokens += counter.text(BRIEF_DESCRIBE) + counter.text(text)
+    return Sample(messages, learn, tokens)
+
+
+def _read(file: Path) -> list[tuple[str, str]]:
+    if not file.exists():
+        return []
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}): mend or delete it.") from None
+    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+        raise UserError(f"{file} must map pictures to texts: mend or delete it.")
+    return sorted(data.items())
