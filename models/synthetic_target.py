@@ -150,7 +150,8 @@ class SyntheticTarget:
         if asked is None:
             answers = self._found(views, layers, masks=False)
         else:
-            wanted = [[concept for concept, yes in zip(concepts, row, strict=True) if yes] for row in asked]
+            allowed = [{concept for concept, yes in zip(concepts, row, strict=True) if yes} for row in asked]
+            wanted = [self._needed(layers, row) for row in allowed]
             answers = self.detector.detect_each(views, wanted, masks=False)
         result = {}
         for layer in layers:
@@ -164,6 +165,18 @@ class SyntheticTarget:
             concept for layer in layers for neuron in self.neurons[layer] for concept in neuron.concepts
         )
         return [concept for concept in named if self._problem(concept) is None]
+
+    def _needed(self, layers: Sequence[str], allowed: set[str]) -> list[str]:
+        """Of the concepts that may be asked for those that decide a value: a condition whose second concept may not be
+        asked is silent, whatever the first."""
+        needed = {
+            concept
+            for layer in layers
+            for neuron in self.neurons[layer]
+            if neuron.kind != "conditional" or allowed.issuperset(neuron.concepts)
+            for concept in neuron.concepts
+        }
+        return [concept for concept in self.concepts(layers) if concept in allowed & needed]
 
     def _found(self, views: Sequence[Image.Image], layers: Sequence[str], masks: bool) -> list[dict[str, Detection]]:
         concepts = self.concepts(layers)

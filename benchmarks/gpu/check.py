@@ -1,10 +1,11 @@
-"""The check for a machine with a CUDA GPU: kernels, generators, swaps and memory.
+"""The check for a machine with a CUDA GPU: kernels, generators, swaps, memory and the concept detector.
 
     python -m maia.benchmarks.gpu.check [--json FILE] [--only kernels|models] [--minutes M]     (or: make gpu-check)
 
 Kernels: each against float64 (correctness.py), then timed with CUDA events beside a copy of memory in the same run, and
 the extraction benchmark on ResNet-152. Models: pipelines of SD-1.5's and InstructPix2Pix's shape with random weights
-against their network's own time, plain diffusers, other batches, the bus, and what plans count with (measures.py).
+against their network's own time, plain diffusers, other batches, the bus, and what plans count with; Grounding DINO
+with SAM of base size against one concept at a time (measures.py).
 What cannot be measured costs its own row; what would not end within M minutes is not begun, and told.
 
 Ends with exit code 1 where a kernel is wrong or a picture is not what was promised, and with 2 without a GPU. Goals
@@ -186,7 +187,8 @@ def check_kernels(device: torch.device) -> dict[str, Any]:
 
 
 def check_models(device: torch.device, deadline: float) -> dict[str, Any]:
-    """All that is found of generators, swaps and memory: rows, printed as they come. deadline: of time.monotonic."""
+    """All that is found of generators, swaps, memory and the detector: rows, printed as they come. deadline: of
+    time.monotonic."""
     findings = Findings(deadline)
     measure_models(device, findings, lab_setup())
     missed = [row for row in findings.rows if row["met"] is False]

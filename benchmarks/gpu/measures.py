@@ -1,4 +1,5 @@
-"""All measurements of generators, swaps and workspaces, in one order, with random weights of the published shapes."""
+"""All measurements of generators, swaps, workspaces and the detector, in one order, with random weights of the
+published shapes."""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ from ...models.diffusion.options import GeneratorOptions
 from ...models.diffusion.quiet import quiet
 from ...models.diffusion.settings import set_sampler, torch_dtype
 from ...models.generators import EditGenerator, TextToImageGenerator, load_editor, load_text_to_image
+from .detectors import detector_rows
 from .generators import (
     CLOSE_HALF,
     CLOSE_SINGLE,
@@ -75,6 +77,8 @@ def measure_models(device: torch.device, findings: Findings, setup: Setup) -> No
             bench.swaps()
             bench.single_precision()
         findings.attempt(f"{setup.profile.target}: workspace", bench.target, needs=20)
+    size = "tiny" if setup.tiny else "base"
+    findings.attempt("detector", lambda: detector_rows(device, size, setup.repeats), needs=40)
 
 
 class _Bench:

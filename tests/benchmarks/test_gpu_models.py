@@ -56,7 +56,7 @@ def all_rows():
 
 
 def test_every_row_is_there_and_has_its_fields(all_rows):
-    assert len(all_rows) == 22 and len({found["name"] for found in all_rows}) == 22
+    assert len(all_rows) == 25 and len({found["name"] for found in all_rows}) == 25
     for found in all_rows:
         assert {"name", "value", "unit", "goal", "met"} <= set(found) and "error" not in found, found
         assert (found["goal"] == "") == (found["met"] is None)

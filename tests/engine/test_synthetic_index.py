@@ -144,3 +144,25 @@ def test_exemplars_are_masked_by_asking_again(folder: Path, whole: Path) -> None
     (again,) = asked.respond([index.picture(ordinal)], unit)  # kept as JPEG
     assert again.value == pytest.approx(value, abs=0.1)
     assert isinstance(index.picture(ordinal), Image.Image)
+
+
+def test_a_condition_is_asked_for_where_both_of_its_concepts_may_be() -> None:
+    asked = target()
+    concepts = asked.concepts(["conditional"])
+    assert concepts == ["dog", "leash", "car", "snow"]
+    told: list[list[str]] = []
+    plain = asked.detector.detect_each
+
+    def listening(views, wanted, masks=True):  # type: ignore[no-untyped-def]
+        told.extend(wanted)
+        return plain(views, wanted, masks)
+
+    asked.detector.detect_each = listening  # type: ignore[method-assign]
+    views = [asked.view(Image.new("RGB", (64, 64), colour)) for colour in ("red", "green", "blue")]
+    allowed = np.array([[1, 0, 1, 1], [0, 1, 0, 1], [1, 1, 1, 1]], bool)
+    values = asked.values(views, ["conditional"], allowed)["conditional"]
+    assert told == [["car", "snow"], [], concepts]
+    assert values[0, 0] == values[1, 0] == values[1, 1] == 0
+    told.clear()
+    asked.values(views[:1], ["mono", "conditional"], np.array([[1, 1, 0, 0, 1]], bool))
+    assert told == [["dog", "train"]]  # the single neuron needs the dog
