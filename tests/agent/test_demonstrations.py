@@ -56,6 +56,9 @@ def test_the_teacher_finds_truths_and_its_dialogues_can_be_read(tmp_path: Path, 
         logged = [entry for record in transcript.of(Experiment) for entry in record.log]
         assert all((tmp_path / "images" / f"{name}.png").exists() for entry in logged for name in entry.images)
     assert right >= 3
+    described = json.loads((tmp_path / "described.json").read_text())
+    assert set(described) == {path.stem for path in (tmp_path / "images").glob("*.png")}
+    assert all(text.count(" | ") == 1 for text in described.values())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
     demonstrate(neurons, tmp_path, pool)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
