@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...models.errors import UserError, first_line
+from ...models.files import write_whole
+
+RESULTS = "evaluation.json"
+"""What an evaluation's directory holds beside its tables."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +48,71 @@ class Measured:
     def difference(self) -> float:
         """``positive - neutral``, raw: what the label separates."""
         return self.positive - self.neutral
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation.json holds. problems: a sentence for each entry that could not be read and was left out."""
+
+    measured: tuple[Measured, ...]
+    facts: dict[str, Any]
+    problems: tuple[str, ...] = ()
+
+
+def write_evaluation(measured: Sequence[Measured], facts: dict[str, Any], folder: Path) -> Path:
+    """Write evaluation.json into a directory that exists, whole or not at all; returns its path."""
+    path = folder / RESULTS
+    data = {"measured": [asdict(one) for one in measured], "facts": facts}
+    write_whole(path, (json.dumps(data, indent=1) + "\n").encode())
+    return path
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What `write_evaluation` wrote. A damaged entry costs that entry and is named.
+
+    Raises UserError where the file is missing, is no such file, or holds no entry that can be read.
+    """
+    path = folder / RESULTS
+    remedy = "give the directory that `maia evaluate` wrote, or run it again"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        entries, facts = data["measured"], data.get("facts", {})
+        if not isinstance(entries, list) or not isinstance(facts, dict):
+            raise ValueError("it holds no list of measurements")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {remedy}.") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise UserError(f"{path} is damaged ({first_line(problem)}): {remedy}.") from None
+    measured, problems = [], []
+    for number, entry in enumerate(entries):
+        try:
+            measured.append(_from_json(entry))
+        except ValueError as problem:
+            problems.append(f"entry {number} of {RESULTS} is left out: {problem}.")
+    if not measured:
+        raise UserError(f"{path} holds no measurement that can be read: {remedy}.")
+    return Evaluation(tuple(measured), facts, tuple(problems))
+
+
+def _from_json(entry: Any) -> Measured:
+    """Raises ValueError that names the first field of another type."""
+    if not isinstance(entry, dict):
+        raise ValueError("it is no object")
+    values: dict[str, Any] = {}
+    for name in ("unit", "target", "layer", "method", "label", "kind"):
+        values[name] = _typed(entry, name, str)
+    for name in ("index", "seed"):
+        values[name] = _typed(entry, name, int)
+    for name in ("positive", "neutral", "p50", "p95"):
+        values[name] = float(_typed(entry, name, (int, float)))
+    if (truth := entry.get("truth_found")) is not None:
+        values["truth_found"] = _typed(entry, "truth_found", bool, truth)
+    return Measured(**values)
+
+
+def _typed(entry: dict[str, Any], name: str, kind: Any, default: Any = None) -> Any:
+    value = entry.get(name, "" if name == "kind" else default)
+    # bool is an int to Python, and no number here.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{name} is {value!r:.60}")
+    return value
