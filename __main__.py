@@ -11,6 +11,7 @@ from rich.console import Console
 
 from .agent.index_commands import Detector, Device, Weights, index_app
 from .benchmarks.commands import bench_app
+from .benchmarks.evaluate_command import evaluate
 from .benchmarks.finetune_commands import finetune_app
 from .benchmarks.synthetic_commands import synthetic_app
 from .models.errors import UserError
@@ -34,6 +35,7 @@ app.add_typer(index_app, name="index")
 app.add_typer(bench_app, name="bench")
 app.add_typer(finetune_app, name="finetune")
 app.add_typer(synthetic_app, name="synthetic")
+app.command()(evaluate)
 
 console = Console()
 errors = Console(stderr=True)
@@ -130,8 +132,12 @@ def describe(
         Path | None, typer.Option(help="Append every call of a model to this file, for maia bench scheduler --record.")
     ] = None,
     detector: Detector = None,
+    without: Annotated[
+        str | None, typer.Option(help="Tools to leave out, with commas: an ablation, as text2image,edit_images.")
+    ] = None,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
+    from .agent.api import removable
     from .agent.guards import guards_named
     from .agent.run import open_target
     from .engine.profile import load_profile
@@ -152,8 +158,9 @@ def describe(
         detector=detector or chosen.detector,
     )
     watching = guards_named(guards)
+    removed = removable([name.strip() for name in without.split(",") if name.strip()] if without else ())
     named = parse_units(units, open_target(chosen.target, World(), chosen))
-    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching)
+    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching, removed)
 
 
 def _run(
@@ -167,6 +174,7 @@ def _run(
     score: bool = True,
     record_calls: Path | None = None,
     guards: tuple[str, ...] | None = None,
+    removed: tuple[str, ...] = (),
 ) -> None:
     from .agent.experiment import Settings
     from .agent.guards import GUARDS
@@ -183,7 +191,9 @@ def _run(
         errors.print(box.banner, style="bold red")
     _announce(profile, out)
     watching = GUARDS if guards is None else guards
-    settings = Settings(turns=turns or profile.turns, seed=seed, sandbox=sandbox, guards=watching)
+    settings = Settings(
+        turns=turns or profile.turns, seed=seed, sandbox=sandbox, guards=watching, removed_tools=removed
+    )
     with locked(out):  # until the report is written: scores.json has one writer as well
         with TerminalProgress(console, len(units)) as bars:
             run = describe_units(

@@ -2,8 +2,9 @@
 
 import inspect
 import textwrap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
+from ..models.errors import UserError
 from .system import System
 from .tools import Tools
 
@@ -20,6 +21,19 @@ def api_methods(removed: Collection[str] = ()) -> dict[str, list[str]]:
         ]
         for name, cls in _OBJECTS.items()
     }
+
+
+KEPT = "log_experiment"
+"""Without it an experiment shows nothing."""
+
+
+def removable(names: Sequence[str]) -> tuple[str, ...]:
+    """The tools that an ablation takes away, in the order of their definition. Raises UserError for what is no tool."""
+    choices = [name for name in api_methods()["tools"] if name != KEPT]
+    for name in names:
+        if name not in choices:
+            raise UserError(f"there is no tool {name!r} that could be left out: choose from {', '.join(choices)}.")
+    return tuple(name for name in choices if name in names)
 
 
 def methods_of(removed: Collection[str] = ()) -> Mapping[str, Mapping[str, inspect.Signature]]:

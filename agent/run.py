@@ -282,26 +282,30 @@ def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[U
     return list(units)
 
 
-def facts_of(
-    units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings, vlm: Vlm | None = None
-) -> dict[str, Any]:
-    """The content of run.json for a run of these units alone. vlm: the model behind the backbone, if it has one."""
+def dataset_facts(profile: Profile) -> dict[str, Any]:
+    """What exemplars of a run with this profile are taken from: name, number of images, fingerprint."""
     from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint
-    from ..models.testbed.packs import available
 
     if profile.index is not None:
         manifest = Manifest.read(Path(profile.index))
-        dataset = {
+        return {
             "name": manifest.dataset,
             "images": manifest.facts.dataset_size,
             "fingerprint": manifest.facts.dataset_fingerprint,
         }
-    else:
-        dataset = {
-            "name": profile.world,
-            "images": profile.dataset_images or DATASET_SIZE,
-            "fingerprint": dataset_fingerprint(),
-        }
+    return {
+        "name": profile.world,
+        "images": profile.dataset_images or DATASET_SIZE,
+        "fingerprint": dataset_fingerprint(),
+    }
+
+
+def facts_of(
+    units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings, vlm: Vlm | None = None
+) -> dict[str, Any]:
+    """The content of run.json for a run of these units alone. vlm: the model behind the backbone, if it has one."""
+    from ..models.testbed.packs import available
+
     generators = {task: dict(entries) for task in GENERATORS if (entries := getattr(profile, task)) is not None}
     return {
         "units": [str(unit) for unit in units],
@@ -311,7 +315,7 @@ def facts_of(
         **({"detector": asdict(detector_of(profile))} if SYNTHETIC in {unit.target for unit in units} else {}),
         **({"describer": profile.describer} if profile.describer is not None else {}),
         "world": profile.world,
-        "dataset": dataset,
+        "dataset": dataset_facts(profile),
         **({"generators": generators} if generators else {}),
         "packs": {name: len(nouns) for name, nouns in available().items()},
         "task": settings.task,

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from ...agent.backbones.scripted.evidence import Evidence, Exemplar, concepts_in
+from ...agent.backbones.scripted.evidence import Evidence, seen
 from ...agent.backbones.scripted.hypotheses import CONCEPTS, SPACE, fit
 from ...agent.exemplars import exemplar_images, masked_exemplars
 from ...agent.services import Services
@@ -21,8 +21,7 @@ async def exemplar_only_label(services: Services, unit: Unit) -> str:
     shown = await masked_exemplars(services, unit, found, await exemplar_images(services, found))
     evidence = Evidence()
     for exemplar, line in zip(found, await services.describe(shown), strict=True):
-        region, _, rest = line.partition("darkened:")
-        evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), exemplar.value))
+        evidence.exemplars.append(seen(line, exemplar.value))
     if not evidence.exemplars:
         return "no visual concept found"
     return SPACE[int(np.argmax(fit(evidence).score))].label

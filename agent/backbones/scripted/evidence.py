@@ -92,15 +92,21 @@ def read(messages: Sequence[Message]) -> Evidence:
     return evidence
 
 
+def seen(description: str, activation: float) -> Exemplar:
+    """What an observer's line tells of a masked image: in the form of the offline world's describer ("…; darkened: …"),
+    or in that of the small backbone ("… | …")."""
+    region, _, rest = description.partition("darkened:" if "darkened:" in description else " | ")
+    return Exemplar(concepts_in(region), concepts_in(rest), activation)
+
+
 def _read_result(text: str, evidence: Evidence) -> None:
     failed = re.search(r"^Your code (?:raised|ran out|broke).*", text, re.MULTILINE)
     evidence.last_error = text[failed.start() :] if failed else ""
     evidence.last_turn = "This was the last experiment" in text
     values = {int(number): float(value) for number, value in EXEMPLAR_VALUE.findall(text)}
     for number, description in EXEMPLAR_LINE.findall(text):
-        region, _, rest = description.partition("darkened:")
         if int(number) in values:
-            evidence.exemplars.append(Exemplar(concepts_in(region), concepts_in(rest), values[int(number)]))
+            evidence.exemplars.append(seen(description, values[int(number)]))
     for value, prompt in RESULT_LINE.findall(text):
         step = evidence.steps[-1] if evidence.steps else ""
         evidence.observations.append(Observation(concepts_in(prompt), float(value), step))

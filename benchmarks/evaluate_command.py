@@ -1,0 +1,120 @@
+"""`maia evaluate RUN…`: finished runs of any methods, as the paper's tables."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..models.errors import UserError
+
+if TYPE_CHECKING:
+    from ..engine.profile import Profile
+    from .quality.evaluate_methods import Comparison
+    from .quality.pool import Selector, Writer
+
+console = Console()
+
+WRITERS = ("scene", "model")
+SELECTORS = ("scene", "embeddings", "model")
+
+
+def evaluate(
+    runs: Annotated[list[str], typer.Argument(help="Directories of finished runs, or NAME=DIRECTORY.")],
+    out: Annotated[Path, typer.Option(help="Directory of the evaluation. The same command on it goes on.")],
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="Methods whose labels are made here; repeatable. none: no others.")
+    ] = None,
+    writer: Annotated[
+        str, typer.Option(help="Who writes prompts: scene (the offline world's words), model.")
+    ] = "scene",
+    selector: Annotated[str, typer.Option(help="Who picks among them: scene, embeddings, model.")] = "scene",
+    profile: Annotated[str, typer.Option(help="A built-in profile or the path of a YAML file.")] = "testbed",
+    index: Annotated[Path | None, typer.Option(help="The runs' exemplar index (default: the profile's).")] = None,
+    weights: Annotated[str | None, typer.Option(help="Of the target, as in `maia describe`.")] = None,
+    detector: Annotated[str | None, typer.Option(help="Of synthetic neurons, as in `maia describe`.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: the profile's).")] = None,
+    vlm: Annotated[str | None, typer.Option(help="Model that writes or picks: a folder, a name, small.")] = None,
+    backbone: Annotated[str, typer.Option(help="How that model is run: in-process or served.")] = "in-process",
+    seed: Annotated[int, typer.Option(help="Of prompts, their order, and pictures.")] = 0,
+) -> None:
+    """Compare the labels of runs by the paper's protocol: every label on prompts that all methods wrote."""
+    from ..engine.profile import load_profile
+    from ..engine.vlm import with_model
+    from .quality.evaluate_methods import BASELINES, compare, read_methods
+
+    for name, chosen, choices in (("writer", writer, WRITERS), ("selector", selector, SELECTORS)):
+        if chosen not in choices:
+            raise UserError(f"there is no {name} {chosen!r}: choose from {', '.join(choices)}.")
+    own = replace(
+        with_model(load_profile(profile), vlm),
+        index=str(index) if index else load_profile(profile).index,
+        weights=weights or load_profile(profile).weights,
+        detector=detector or load_profile(profile).detector,
+        device=device or load_profile(profile).device,
+        backbone=backbone if "model" in (writer, selector) else "scripted",
+    )
+    found = read_methods(runs)
+    named = list(BASELINES) if baseline is None else [name for name in baseline if name != "none"]
+    comparison = compare(found, named)
+    _told(comparison)
+    _evaluate(comparison, own, writer, selector, seed, out)
+
+
+def _told(comparison: "Comparison") -> None:
+    console.print(f"{len(comparison.units)} units, seeds {', '.join(map(str, comparison.seeds))}.")
+    for unit, reasons in list(comparison.left_out.items())[:5]:
+        console.print(f"left out: {unit} ({'; '.join(f'{who}: {why}' for who, why in reasons.items())})")
+    if len(comparison.left_out) > 5:
+        console.print(f"and {len(comparison.left_out) - 5} more: evaluation.json names all.")
+
+
+def _evaluate(
+    comparison: "Comparison", profile: "Profile", writer: str, selector: str, seed: int, out: Path
+) -> dict[str, Any]:
+    from ..agent.progress import TerminalProgress
+    from ..agent.run import dataset_facts, locked, model_of, open_services
+    from ..agent.services import scheduler_of
+    from ..engine.vlm_runner import close_model
+    from ..models.targets import Unit
+    from .quality.evaluate import Protocol, evaluate
+    from .quality.evaluate_methods import check_services
+
+    units = [Unit.parse(name) for name in comparison.units]
+    targets = list(dict.fromkeys(unit.target for unit in units))
+    layers = {name: list(dict.fromkeys(unit.layer for unit in units if unit.target == name)) for name in targets}
+    drawings = {run.world: run.drawn_with for run in comparison.runs}
+    generator = profile.text2image if profile.world != "testbed" else "the offline world's evaluation drawings"
+    if profile.world != "testbed" and generator in drawings.values():
+        console.print(
+            "Pictures come from the generator that exploration drew with: the paper's protocol takes another."
+        )
+    with locked(out), TerminalProgress(console, len(units)) as bars:
+        services = open_services(targets, layers, profile, out, bars, model_of(profile))
+        try:
+            check_services(comparison, services, dataset_facts(profile))
+            protocol = Protocol(*_people(services, writer, selector), seed, generator)
+            result = asyncio.run(evaluate(comparison, services, protocol, out, bars.scoring))
+        finally:
+            close_model(scheduler_of(services))
+    for unit, reasons in result["problems"].items():
+        for method, why in reasons.items():
+            console.print(f"no result: {unit}, {method}: {why}", markup=False)
+    return result
+
+
+def _people(services: Any, writer: str, selector: str) -> "tuple[Writer, Selector]":
+    from ..agent.services import scheduler_of
+    from .quality.agreement_judges import through
+    from .quality.writers import EmbeddingSelector, ModelSelector, ModelWriter, SceneSelector, SceneWriter
+
+    complete = through(scheduler_of(services))
+    if selector == "embeddings":
+        from ..models.text_embeddings import load_embedder
+
+        picking: Selector = EmbeddingSelector(load_embedder())
+    else:
+        picking = ModelSelector(complete) if selector == "model" else SceneSelector()
+    return ModelWriter(complete) if writer == "model" else SceneWriter(), picking
