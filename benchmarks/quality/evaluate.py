@@ -76,7 +76,7 @@ async def _entry(
     labels = comparison.labels(str(unit), seed)
     made_of = {
         "form": FORM,
-        "labels": labels,
+        "labels": dict(labels),
         "baselines": list(comparison.baselines),
         "writer": protocol.writer.name,
         "selector": protocol.selector.name,
