@@ -128,11 +128,12 @@ class _Notes:
         self.found[what].add(item)
 
     def sentences(self) -> tuple[str, ...]:
-        return tuple(name_units(what, sorted(items)) for what, items in sorted(self.found.items()))
+        return tuple(name_units(what, items) for what, items in sorted(self.found.items()))
 
 
-def name_units(what: str, units: Sequence[str]) -> str:
-    """A note: how many there are, and NAMED of them."""
+def name_units(what: str, names: Iterable[str]) -> str:
+    """A note: how many units (or else) there are, and NAMED of them, numbers in their names by size."""
+    units = sorted(names, key=layer_key)
     more = f" and {len(units) - NAMED} more" if len(units) > NAMED else ""
     return f"{what}: {len(units)} ({', '.join(units[:NAMED])}{more})."
 
@@ -179,12 +180,11 @@ def _target_units(target: str, measured: Sequence[Measured], notes: _Notes) -> T
     layers: dict[str, list[str]] = defaultdict(list)
     for unit, ones in units.items():
         layers[ones[0].layer].append(unit)
-        if len(_seeds_of(ones)) > 1:
-            notes.add("units whose methods were run with different seeds; each method's own seeds are averaged", unit)
     values = {
         method: _unit_values([one for one in measured if one.method == method])
         for method in sorted({one.method for one in measured}, key=method_key)
     }
+    _note_seeds(target, values, notes)
     return TargetUnits(
         target,
         {layer: tuple(names) for layer, names in layers.items()},
@@ -194,12 +194,17 @@ def _target_units(target: str, measured: Sequence[Measured], notes: _Notes) -> T
     )
 
 
-def _seeds_of(ones: Sequence[Measured]) -> set[frozenset[int]]:
-    """The distinct sets of seeds that methods of a unit ran with. What needs no seed (people) ran with one."""
-    by_method: dict[str, set[int]] = defaultdict(set)
-    for one in ones:
-        by_method[one.method].add(one.seed)
-    return {frozenset(seeds) for method, seeds in by_method.items() if method not in PARTIAL}
+def _note_seeds(target: str, values: Mapping[str, dict[str, UnitValues]], notes: _Notes) -> None:
+    """Which seeds each method was run with, where any was run with several, and the units that lack one of them."""
+    seeds = {method: sorted({seed for unit in of.values() for seed in unit.seeds}) for method, of in values.items()}
+    if all(len(found) == 1 for found in seeds.values()):
+        return
+    for method, found in seeds.items():
+        listed = ", ".join(map(str, found))
+        notes.add(f"{target}: seeds averaged within a unit, by method", f"{method} {listed}")
+        for unit, one in values[method].items():
+            if list(one.seeds) != found:
+                notes.add(f"units without all seeds of {method}, averaged over those that they have", unit)
 
 
 def _unit_values(measured: Sequence[Measured]) -> dict[str, UnitValues]:
