@@ -3,8 +3,10 @@
 import asyncio
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
+from maia.agent.api import api_text
 from maia.agent.backbones.base import Message
 from maia.agent.backbones.scripted.backbone import ScriptedBackbone
 from maia.agent.backbones.scripted.evidence import concepts_in, family_of, members_of, read
@@ -74,16 +76,19 @@ class _Tools:
         self.text = text
 
 
-def _interpret(truth: Hypothesis, seed: int, wrong: float = 0.1, fail_at: int | None = None) -> tuple[str, int]:
-    """The label that the experimenter gives, and the number of replies."""
+def _interpret(
+    truth: Hypothesis, seed: int, wrong: float = 0.1, fail_at: int | None = None, removed: Sequence[str] = ()
+) -> tuple[str, int]:
+    """The label that the experimenter gives, and the number of replies. removed: tools that it does not have."""
     rng = random.Random(seed)
     backbone = ScriptedBackbone()
-    dialogue = [Message("system", ("api",)), Message("user", ("task",))]
+    dialogue = [Message("system", (api_text(removed),)), Message("user", ("task",))]
     for turn in range(1, 20):
         reply = asyncio.run(backbone.reply(dialogue, rng.randrange(1 << 30)))
         parsed = parse_reply(reply)
         if parsed.code is None:
             return " OR ".join(parsed.labels), turn
+        assert not any(f".{tool}(" in parsed.code for tool in removed)
         if "step: exemplars" in parsed.code:
             result = _exemplars(truth, rng, wrong)
         elif turn == fail_at:
@@ -120,6 +125,19 @@ def test_finds_the_truth(truth: Hypothesis) -> None:
 def test_exemplars_that_mislead_are_overruled_by_experiments() -> None:
     # Half of the observer's words are wrong: experiments have to carry the conclusion.
     assert _interpret(Hypothesis("single", "lamp"), seed=5, wrong=0.5)[0] == "lamp"
+
+
+@pytest.mark.parametrize(
+    "removed", [("edit_images",), ("dataset_exemplars",), ("dataset_exemplars", "edit_images")], ids=", ".join
+)
+def test_without_some_tools_it_finds_the_truth_with_the_others(removed: tuple[str, ...]) -> None:
+    for truth in (Hypothesis("single", "boat"), Hypothesis("single", "red")):
+        assert _interpret(truth, seed=4, removed=removed)[0] == truth.label
+
+
+def test_without_pictures_of_its_own_it_concludes_from_the_exemplars() -> None:
+    label, turns = _interpret(Hypothesis("single", "boat"), seed=4, removed=("text2image", "edit_images"))
+    assert (label, turns) == ("boat", 2)
 
 
 def test_an_experiment_that_failed_is_followed_by_a_smaller_one() -> None:

@@ -28,7 +28,7 @@ class ScriptedBackbone:
     async def reply(self, messages: Sequence[Message], seed: int, grammar: str | None = None) -> str:
         """The next experiment, or the conclusion. grammar: not needed, its replies follow it."""
         evidence = read(messages)
-        if "exemplars" not in evidence.steps:
+        if "exemplars" not in evidence.steps and evidence.can("dataset_exemplars"):
             return write.experiment_reply(
                 write.hypothesis_list(None),
                 "I begin with the images of the dataset that activate the unit most.",
@@ -36,7 +36,7 @@ class ScriptedBackbone:
             )
         if _silent(evidence):
             return _nothing_found()
-        if evidence.last_turn or contest.STEP in evidence.steps:
+        if evidence.last_turn or contest.STEP in evidence.steps or not evidence.can("text2image"):
             return _conclude(evidence)
         current = fit(evidence)
         remark, code = _next_experiment(evidence, current, seed)
@@ -57,7 +57,7 @@ def _next_experiment(evidence: Evidence, current: Fit, seed: int) -> tuple[str, 
         remark = "The best explanations compete on fresh images of their own."
         return remark, write.image_code(contest.STEP, contest.settings(designer, evidence, current))
     rounds = done.count("discriminate")
-    if rounds > done.count("edit"):
+    if rounds > done.count("edit") and evidence.can("edit_images"):
         best = SPACE[current.best(1)[0]]
         pairs = design.edits(designer, best)
         remark = f"I edit images in which '{best.label}' holds, one factor at a time: what makes the activation drop?"
@@ -98,7 +98,7 @@ def _decided(evidence: Evidence, current: Fit) -> bool:
     """Whether experiments that tell hypotheses apart can stop: the best leads clearly, or stayed the best for a
     round."""
     rounds = [step for step in evidence.steps if step.startswith("discriminate")]
-    edited = sum(step.startswith("edit") for step in evidence.steps)
+    edited = sum(step.startswith("edit") for step in evidence.steps) if evidence.can("edit_images") else len(rounds)
     if edited >= ROUNDS:
         return True
     if edited < 1 or edited < len(rounds):

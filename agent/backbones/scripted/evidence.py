@@ -66,13 +66,19 @@ class Exemplar:
 
 @dataclass
 class Evidence:
-    """All that the dialogue showed so far. steps: the experiments done, by the name in their code's first comment."""
+    """All that the dialogue showed so far. steps: the experiments done, by the name in their code's first comment.
+    tools: methods that the system prompt tells of; None: it tells of none, so that there are all."""
 
     observations: list[Observation] = field(default_factory=list)
     exemplars: list[Exemplar] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     last_error: str = ""
     last_turn: bool = False
+    tools: frozenset[str] | None = None
+
+    def can(self, tool: str) -> bool:
+        """Whether experiments may call this tool: an ablation takes some away."""
+        return self.tools is None or tool in self.tools
 
     def before(self, step: str) -> "Evidence":
         """The evidence without the images of this step and of those after it."""
@@ -80,9 +86,14 @@ class Evidence:
         return replace(self, observations=[o for o in self.observations if o.step in kept], steps=kept)
 
 
+_METHOD = re.compile(r"^ +def (\w+)\(self", re.MULTILINE)
+
+
 def read(messages: Sequence[Message]) -> Evidence:
     """The evidence in a dialogue."""
     evidence = Evidence()
+    told = frozenset(_METHOD.findall(messages[0].text)) if messages and messages[0].role == "system" else frozenset()
+    evidence.tools = told or None
     for message in messages:
         text = message.text
         if message.role == "assistant":
