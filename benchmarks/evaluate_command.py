@@ -22,8 +22,19 @@ SELECTORS = ("scene", "embeddings", "model")
 
 
 def evaluate(
-    runs: Annotated[list[str], typer.Argument(help="Directories of finished runs, or NAME=DIRECTORY.")],
     out: Annotated[Path, typer.Option(help="Directory of the evaluation. The same command on it goes on.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Directories of finished runs, or NAME=DIRECTORY.", show_default=False)
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="testbed: make the runs, too: the agent and its ablations over seeds (a night).")
+    ] = None,
+    per_kind: Annotated[
+        int | None, typer.Option(help="Of the suite: ground-truth neurons of each kind.", min=0)
+    ] = None,
+    real: Annotated[int | None, typer.Option(help="Of the suite: units of EfficientNet-Lite0.", min=0)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Of the suite: seeds of the agent.", min=1)] = None,
+    jobs: Annotated[int, typer.Option(help="Of the suite: units at once.", min=1)] = 2,
     baseline: Annotated[
         list[str] | None, typer.Option(help="Methods whose labels are made here; repeatable. none: no others.")
     ] = None,
@@ -56,11 +67,23 @@ def evaluate(
         device=device or load_profile(profile).device,
         backbone=backbone if "model" in (writer, selector) else "scripted",
     )
-    found = read_methods(runs)
+    if suite is not None:
+        runs = [*(runs or ()), *_suite(suite, out, {"per_kind": per_kind, "real": real, "seeds": seeds, "jobs": jobs})]
+    found = read_methods(runs or ())
     named = list(BASELINES) if baseline is None else [name for name in baseline if name != "none"]
     comparison = compare(found, named)
     _told(comparison)
     _evaluate(comparison, own, writer, selector, seed, out)
+
+
+def _suite(name: str, out: Path, sizes: dict[str, int | None]) -> list[str]:
+    from ..agent.progress import TerminalProgress
+    from .quality.evaluate_suite import Suite, run_suite
+
+    if name != "testbed":
+        raise UserError(f"there is no suite {name!r}: choose testbed, or give the directories of runs.")
+    chosen = Suite(**{name: size for name, size in sizes.items() if size is not None})
+    return run_suite(chosen, out, lambda units: TerminalProgress(console, units), console.print)
 
 
 def _told(comparison: "Comparison") -> None:
@@ -81,6 +104,9 @@ def _evaluate(
     from ..models.targets import Unit
     from .quality.evaluate import Protocol, evaluate
     from .quality.evaluate_methods import check_services
+    from .quality.evaluation_page import PAGE, write_page
+    from .quality.evaluation_tables import write_tables
+    from .quality.measured import Measured
 
     units = [Unit.parse(name) for name in comparison.units]
     targets = list(dict.fromkeys(unit.target for unit in units))
@@ -102,6 +128,10 @@ def _evaluate(
     for unit, reasons in result["problems"].items():
         for method, why in reasons.items():
             console.print(f"no result: {unit}, {method}: {why}", markup=False)
+    measured = [Measured(**row) for row in result["measured"]]
+    write_tables(measured, out)
+    facts = {name: result["facts"][name] for name in ("writer", "selector", "seed", "generator")}
+    console.print(f"Tables and figures: {write_page(measured, out / PAGE, facts)}", soft_wrap=True)
     return result
 
 

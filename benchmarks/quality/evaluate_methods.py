@@ -10,10 +10,12 @@ from ...agent.services import Services
 from ...models.errors import UserError
 from ...models.targets import Unit
 from ..baselines.controls import exemplar_only_label, random_label
+from .evaluation_units import PARTIAL
 from .pool import check_label
 
-SHOWN = 5
-"""Units that a message names."""
+AGENT, HUMAN = "agent", "human"
+ABLATED = {("text2image", "edit_images"): "exemplars only", ("dataset_exemplars",): "generated only"}
+"""The settings of the paper's section 4.3, by the tools that they lack."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class MethodRun:
 
 
 def read_methods(arguments: Sequence[str]) -> list[MethodRun]:
-    """Runs from "RUN" or "NAME=RUN"; a run without a name is called by its backbone, and by the tools that it lacked.
+    """Runs from "RUN" or "NAME=RUN"; one without a name is "agent" ("human" if people made it), with the ablation that
+    the tools which it lacked make of it.
 
     Runs of one name are seeds of one method. Raises UserError for what is no run, and for two runs of one name with one
     seed.
@@ -86,9 +89,12 @@ def _read(path: Path, name: str | None) -> MethodRun:
 
 
 def _name(data: RunData) -> str:
-    lacking = [str(tool) for tool in data.config.get("removed_tools") or ()]
-    without = f" without {', '.join(lacking)}" if lacking else ""
-    return f"{data.config.get('backbone', data.path.name)}{without}"
+    lacking = {str(tool) for tool in data.config.get("removed_tools") or ()}
+    name = HUMAN if data.config.get("backbone") == HUMAN else AGENT
+    if not lacking:
+        return name
+    known = next((ablation for tools, ablation in ABLATED.items() if set(tools) == lacking), None)
+    return f"{name}: {known or 'without ' + ', '.join(sorted(lacking))}"
 
 
 Baseline = Callable[[Services, Unit, int], Awaitable[str]]
@@ -108,8 +114,8 @@ BASELINES: dict[str, Baseline] = {"exemplar-only": _exemplar_only, "random": _ra
 
 @dataclass
 class Comparison:
-    """Whose labels are compared. units: those for which every run has one, in the order of the first run. left_out: by
-    unit and method, why a label is missing."""
+    """Whose labels are compared. units: those for which every run has one (people's aside, who are given a part), in
+    the order of the first run. left_out: by unit and method, why a label is missing."""
 
     runs: Sequence[MethodRun]
     baselines: Sequence[str] = ()
@@ -127,7 +133,8 @@ class Comparison:
         for method in dict.fromkeys(run.method for run in self.runs):
             own = [run for run in self.runs if run.method == method]
             run = own[0] if len(own) == 1 else next(run for run in own if run.seed == seed)
-            chosen[method] = run.labels[unit]
+            if unit in run.labels:
+                chosen[method] = run.labels[unit]
         return chosen
 
 
@@ -152,7 +159,7 @@ def compare(runs: Sequence[MethodRun], baselines: Sequence[str]) -> Comparison:
         reasons = {
             f"{run.method}, seed {run.seed}": run.missing.get(unit, "not in this run")
             for run in runs
-            if unit not in run.labels
+            if unit not in run.labels and run.method not in PARTIAL
         }
         if reasons:
             result.left_out[unit] = reasons

@@ -51,10 +51,13 @@ def test_runs_are_named_by_backbone_and_lacking_tools(tmp_path: Path) -> None:
     one = write_run(tmp_path / "a", {"t.l.0": ["dog", "cat"], "t.l.1": None})
     two = write_run(tmp_path / "b", {"t.l.0": ["bus"]}, removed_tools=["text2image"])
     runs = read_methods([str(one), str(two), f"mine={write_run(tmp_path / 'c', {'t.l.0': ['cup']})}"])
-    assert [run.method for run in runs] == ["scripted", "scripted without text2image", "mine"]
+    assert [run.method for run in runs] == ["agent", "agent: without text2image", "mine"]
     assert runs[0].labels == {"t.l.0": "dog OR cat"} and runs[0].missing == {"t.l.1": "failed"}
     assert runs[0].fingerprints == {"t": "f1"}
-    with pytest.raises(UserError, match="both scripted with seed 0"):
+    people = write_run(tmp_path / "e", {"t.l.0": ["x"]}, backbone="human")
+    blind = write_run(tmp_path / "f", {"t.l.0": ["x"]}, removed_tools=["edit_images", "text2image"])
+    assert [run.method for run in read_methods([str(people), str(blind)])] == ["human", "agent: exemplars only"]
+    with pytest.raises(UserError, match="both agent with seed 0"):
         read_methods([str(one), str(write_run(tmp_path / "d", {"t.l.0": ["x"]}))])
     with pytest.raises(UserError, match=r"no run\.json"):
         read_methods([str(tmp_path)])
@@ -81,6 +84,12 @@ def test_units_that_some_run_lacks_are_left_out_and_named() -> None:
     assert found.units == ["t.l.1"] and found.left_out == {"t.l.0": {"b, seed 0": "failed"}}
     other = compare([method("a", BOTH), method("b", {"t.l.1": "bus", "t.l.9": "x"})], [])
     assert other.left_out["t.l.9"] == {"a, seed 0": "not in this run"}
+
+
+def test_people_may_have_labelled_a_part() -> None:
+    found = compare([method("a", BOTH), method("human", {"t.l.1": "bus"})], [])
+    assert found.units == list(BOTH) and not found.left_out
+    assert found.labels("t.l.0", 0) == {"a": "dog"} and found.labels("t.l.1", 0) == {"a": "cat", "human": "bus"}
 
 
 def test_seeds_are_runs_of_one_name_and_a_single_run_takes_part_in_each() -> None:
