@@ -54,13 +54,15 @@ _NONE = (None, None)
 MANY_TESTS = "p is of the two-sided exact sign test and is not corrected for the number of comparisons."
 
 
-def write_tables(measured: Sequence[Measured], out: Path, agreements: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
+def write_tables(
+    measured: Sequence[Measured], out: Path, agreements: Sequence[Mapping[str, Any]] = (), notes: Sequence[str] = ()
+) -> list[Path]:
     """All tables as CSV and Markdown into `out`; the same measurements give the same bytes, in whatever order.
 
-    agreements: what `agreement.compare` returned, for each pair of methods. Returns the files written. Raises UserError
-    where there is nothing to make a table of.
+    agreements: what `agreement.compare` returned, for each pair of methods. notes: sentences about what never was
+    measured. Returns the files written. Raises UserError where there is nothing to make a table of.
     """
-    return write_table_files(make_tables(organise(measured), agreements), out, TABLE_NAMES)
+    return write_table_files(make_tables(organise(measured, notes), agreements), out, TABLE_NAMES)
 
 
 def make_tables(study: Study, agreements: Sequence[Mapping[str, Any]] = ()) -> list[Table]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from .measured import Measured
+from .measured import NAMED, Measured
 from .paper_values import ALL_LAYERS
 from .unit_statistics import by_unit
 
@@ -30,8 +30,6 @@ PARTIAL = ("human",)
 """Methods that the protocol gives to a part of the units (C3): the others' means do not wait for them."""
 LONG_LABEL = 300
 """Characters; labels longer than that are counted in the notes. The paper's are a few words."""
-NAMED = 8
-"""Units that a note names before it only counts."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def layer_key(layer: str) -> tuple[int, tuple[tuple[int, int, str], ...]]:
     return (LAYER_ORDER.index(layer) if layer in LAYER_ORDER else len(LAYER_ORDER), natural)
 
 
-def organise(measured: Sequence[Measured]) -> Study:
-    """The measurements by target and method. Their order plays no part.
+def organise(measured: Sequence[Measured], notes_before: Sequence[str] = ()) -> Study:
+    """The measurements by target and method. Their order plays no part. notes_before: what is known to be missing.
 
     Left out and named: numbers that are not finite; a unit's name that is not that of its target, layer and index; two
     different measurements of one unit, method and seed; a unit with two pairs of percentiles (indices of two datasets)
@@ -117,7 +115,7 @@ def organise(measured: Sequence[Measured]) -> Study:
     targets = []
     for target in sorted({one.target for one in kept}):
         targets.append(_target_units(target, [one for one in kept if one.target == target], notes))
-    return Study(tuple(targets), notes.sentences())
+    return Study(tuple(targets), (*notes_before, *notes.sentences(), *_seeds(kept)))
 
 
 @dataclass
@@ -184,7 +182,7 @@ def _target_units(target: str, measured: Sequence[Measured], notes: _Notes) -> T
         method: _unit_values([one for one in measured if one.method == method])
         for method in sorted({one.method for one in measured}, key=method_key)
     }
-    _note_seeds(target, values, notes)
+    _note_lacking_seeds(values, notes)
     return TargetUnits(
         target,
         {layer: tuple(names) for layer, names in layers.items()},
@@ -194,17 +192,23 @@ def _target_units(target: str, measured: Sequence[Measured], notes: _Notes) -> T
     )
 
 
-def _note_seeds(target: str, values: Mapping[str, dict[str, UnitValues]], notes: _Notes) -> None:
-    """Which seeds each method was run with, where any was run with several, and the units that lack one of them."""
-    seeds = {method: sorted({seed for unit in of.values() for seed in unit.seeds}) for method, of in values.items()}
-    if all(len(found) == 1 for found in seeds.values()):
-        return
-    for method, found in seeds.items():
-        listed = ", ".join(map(str, found))
-        notes.add(f"{target}: seeds averaged within a unit, by method", f"{method} {listed}")
-        for unit, one in values[method].items():
-            if list(one.seeds) != found:
+def _note_lacking_seeds(values: Mapping[str, dict[str, UnitValues]], notes: _Notes) -> None:
+    for method, of in values.items():
+        every = sorted({seed for unit in of.values() for seed in unit.seeds})
+        for unit, one in of.items():
+            if list(one.seeds) != every:
                 notes.add(f"units without all seeds of {method}, averaged over those that they have", unit)
+
+
+def _seeds(measured: Sequence[Measured]) -> list[str]:
+    """One sentence, where a method was run with several seeds: which seeds each was run with."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for one in measured:
+        seeds[one.method].add(one.seed)
+    if all(len(found) == 1 for found in seeds.values()):
+        return []
+    listed = (f"{method} {', '.join(map(str, sorted(seeds[method])))}" for method in sorted(seeds, key=method_key))
+    return [f"Seeds, averaged within a unit: {'; '.join(listed)}."]
 
 
 def _unit_values(measured: Sequence[Measured]) -> dict[str, UnitValues]:

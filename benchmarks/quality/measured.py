@@ -1,18 +1,17 @@
 """The one record that tables of an evaluation are made of: a label, a unit, and what the label predicted."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...models.errors import UserError, first_line
-from ...models.files import write_whole
 
 RESULTS = "evaluation.json"
 """What an evaluation's directory holds beside its tables."""
+NAMED = 8
+"""Units that a note names before it only counts."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +51,17 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What evaluation.json holds. problems: a sentence for each entry that could not be read and was left out."""
+    """What evaluation.json holds. notes: what was left out of it and why, and entries of it that cannot be read."""
 
     measured: tuple[Measured, ...]
     facts: dict[str, Any]
-    problems: tuple[str, ...] = ()
-
-
-def write_evaluation(measured: Sequence[Measured], facts: dict[str, Any], folder: Path) -> Path:
-    """Write evaluation.json into a directory that exists, whole or not at all; returns its path."""
-    path = folder / RESULTS
-    data = {"measured": [asdict(one) for one in measured], "facts": facts}
-    write_whole(path, (json.dumps(data, indent=1) + "\n").encode())
-    return path
+    notes: tuple[str, ...] = ()
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """What `write_evaluation` wrote. A damaged entry costs that entry and is named.
+    """The evaluation.json of a directory. A damaged entry costs that entry and is named.
 
-    Raises UserError where the file is missing, is no such file, or holds no entry that can be read.
+    Raises UserError where the file is missing, is no such file, or holds no measurement that can be read.
     """
     path = folder / RESULTS
     remedy = "give the directory that `maia evaluate` wrote, or run it again"
@@ -79,19 +70,38 @@ def read_evaluation(folder: Path) -> Evaluation:
         entries, facts = data["measured"], data.get("facts", {})
         if not isinstance(entries, list) or not isinstance(facts, dict):
             raise ValueError("it holds no list of measurements")
+        notes = list(_notes(data))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: {remedy}.") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
+    except KeyError as problem:
+        raise UserError(f"{path} is damaged (it has no {problem}): {remedy}.") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as problem:
         raise UserError(f"{path} is damaged ({first_line(problem)}): {remedy}.") from None
-    measured, problems = [], []
+    measured = []
     for number, entry in enumerate(entries):
         try:
             measured.append(_from_json(entry))
         except ValueError as problem:
-            problems.append(f"entry {number} of {RESULTS} is left out: {problem}.")
+            notes.append(f"Entry {number} of {RESULTS} is left out: {problem}.")
     if not measured:
         raise UserError(f"{path} holds no measurement that can be read: {remedy}.")
-    return Evaluation(tuple(measured), facts, tuple(problems))
+    return Evaluation(tuple(measured), facts, tuple(notes))
+
+
+def _notes(data: dict[str, Any]) -> Iterator[str]:
+    """Sentences from left_out and problems (by unit and method, why) and unusable (by method, how many)."""
+    for part, what in (("left_out", "Not evaluated, since a method has no label"), ("problems", "Without a result")):
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for unit, methods in data.get(part, {}).items():
+            for method, why in methods.items():
+                reasons.setdefault((method, str(why)), []).append(unit)
+        for (method, why), units in sorted(reasons.items()):
+            more = f" and {len(units) - NAMED} more" if len(units) > NAMED else ""
+            yield f"{what}: {method}, {why}: {len(units)} ({'; '.join(units[:NAMED])}{more})."
+    counts = {method: count for method, count in data.get("unusable", {}).items() if count}
+    if counts:
+        listed = ", ".join(f"{method} {count}" for method, count in sorted(counts.items()))
+        yield f"Answers of writer and selector that could not be used and were asked for again: {listed}."
 
 
 def _from_json(entry: Any) -> Measured:
