@@ -49,7 +49,7 @@ class Group:
 
 
 def hues_of(study: Study) -> dict[str, int]:
-    """Method -> its colour's place, the same in all figures; an ablation has that of what it ablates, the control none."""
+    """Method -> its colour's place in all figures; an ablation has that of what it ablates, the control is grey."""
     methods = {method for of in study.targets for method in of.values}
     coloured = sorted({ablated(method) or method for method in methods} - {CONTROL}, key=method_key)
     return {method: GREY if method == CONTROL else coloured.index(ablated(method) or method) for method in methods}
