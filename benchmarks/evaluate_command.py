@@ -68,7 +68,8 @@ def evaluate(
         backbone=backbone if "model" in (writer, selector) else "scripted",
     )
     if suite is not None:
-        runs = [*(runs or ()), *_suite(suite, out, {"per_kind": per_kind, "real": real, "seeds": seeds, "jobs": jobs})]
+        sizes = {"per_kind": per_kind, "real": real, "seeds": seeds, "jobs": jobs}
+        runs = [*(runs or ()), *_suite(suite, out, own, sizes)]
     found = read_methods(runs or ())
     named = list(BASELINES) if baseline is None else [name for name in baseline if name != "none"]
     comparison = compare(found, named)
@@ -76,14 +77,14 @@ def evaluate(
     _evaluate(comparison, own, writer, selector, seed, out)
 
 
-def _suite(name: str, out: Path, sizes: dict[str, int | None]) -> list[str]:
+def _suite(name: str, out: Path, profile: "Profile", sizes: dict[str, int | None]) -> list[str]:
     from ..agent.progress import TerminalProgress
     from .quality.evaluate_suite import Suite, run_suite
 
     if name != "testbed":
         raise UserError(f"there is no suite {name!r}: choose testbed, or give the directories of runs.")
     chosen = Suite(**{name: size for name, size in sizes.items() if size is not None})
-    return run_suite(chosen, out, lambda units: TerminalProgress(console, units), console.print)
+    return run_suite(chosen, out, profile, lambda units: TerminalProgress(console, units), console.print)
 
 
 def _told(comparison: "Comparison") -> None:

@@ -5,11 +5,12 @@ Every run is one of `maia describe`, and the evaluation one of `maia evaluate`: 
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...agent.experiment import Settings
 from ...agent.run import RunProgress, describe, locked
+from ...engine.profile import Profile
 from ...models.targets import Unit
 from .evaluate_methods import ABLATED, AGENT
 from .testbed_study import ground_truth_units, real_units
@@ -39,7 +40,11 @@ def suite_runs(suite: Suite, out: Path) -> Iterator[tuple[str, tuple[str, ...], 
 
 
 def run_suite(
-    suite: Suite, out: Path, progress: Callable[[int], AbstractContextManager[RunProgress]], say: Callable[[str], None]
+    suite: Suite,
+    out: Path,
+    profile: Profile,
+    progress: Callable[[int], AbstractContextManager[RunProgress]],
+    say: Callable[[str], None],
 ) -> list[str]:
     """All runs; returns what `read_methods` takes. progress: a display for so many units."""
     chosen = suite_units(suite, out)
@@ -48,7 +53,15 @@ def run_suite(
         say(f"{method}, seed {seed}: {len(chosen)} units")
         settings = Settings(seed=seed, removed_tools=removed)
         with locked(path), progress(len(chosen)) as bars:
-            describe(chosen, path, backbone=suite.backbone, jobs=suite.jobs, settings=settings, progress=bars).close()
+            describe(
+                chosen,
+                path,
+                profile=profile,
+                backbone=suite.backbone,
+                jobs=suite.jobs,
+                settings=settings,
+                progress=bars,
+            ).close()
         arguments.append(f"{method}={path}")
     return arguments
 

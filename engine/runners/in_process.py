@@ -77,8 +77,9 @@ class InProcessRunner:
                 torch.cuda.empty_cache()
 
     def group(self, item: Any) -> Hashable:
-        """Any requests may share a batch."""
-        return self.facts.name
+        """Requests with one limit on their answers: in a batch every prompt is padded to the longest, and every answer
+        waits for the longest, so that descriptions of pictures keep apart from dialogues."""
+        return self.facts.name, item.sampling.max_tokens if isinstance(item, ChatRequest) else None
 
     async def run(self, items: Sequence[Any]) -> list[Any]:
         """See Runner.run. Raises TypeError for items that are no requests."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,7 +119,8 @@ async def test_weights_that_do_not_fit_or_a_device_that_is_not_there():
 async def test_only_requests_are_taken():
     runner, _, _ = made()
     await runner.load("cpu")
-    assert runner.group(request()) == runner.group(request("x", 9))
+    longer = replace(request("x"), sampling=Sampling(0.9, 0.95, 60))
+    assert runner.group(request()) == runner.group(request("x", 9)) != runner.group(longer)
     with pytest.raises(TypeError, match="ChatRequest"):
         await runner.run(["Which concept?"])
 
