@@ -151,7 +151,10 @@ class HumanSession:
         describer_of(chosen, vlm)
         facts = facts_of([self.unit], BACKBONE, chosen, settings, vlm)
         self._closed = False
-        self._machine = _Machine(self.out)
+        try:
+            self._machine = _Machine(self.out)
+        except UserError as problem:
+            raise UserError(f"{problem} If another notebook is open, run its last cell.") from None
         try:
             joined(self.out, facts)  # refused before an index is built for it
             opened = open_services(

@@ -31,7 +31,8 @@ Find out what activates this unit, with the same task, `system` and `tools` as t
 1. Run the cells in order. The first one loads the unit; the second prints the task.
 2. Write experiments: each cell calls `system` and `tools`, logs results with `tools.log_experiment(…)`, and ends with
    `session.show()`, which shows what was logged and keeps it. Copy the cells as often as you need.
-3. Write your description and labels into the last cell but one, and run it **once**.
+3. Write your description and labels into the last cell but one, and run it **once**. The last cell frees the machine
+   for the next notebook: only one can be open at a time.
 
 Do not open `{units}`: it says which unit this is."""
 

@@ -53,8 +53,7 @@ async def choose_by_model(
     answer which is not a number from 1 to 4, or that failed, gives no choice: some rotations alone would count the
     model's liking for a place. structured: answers are held to a grammar. Raises ValueError for another number of
     rotations, KeyError for a unit without sets, and what `complete` raises, RequestFailed and ContextOverflow aside.
-    facts:
-    rotations, requests, unreadable, failed (replies), unanswered (questions).
+    facts: rotations, requests, unreadable, failed (replies), unanswered (questions).
     """
     if not 1 <= rotations <= SETS:
         raise ValueError(f"rotations must be 1 to {SETS}, not {rotations}")
