@@ -17,6 +17,7 @@ from .unit_statistics import by_unit
 METHOD_ORDER = (
     "agent",
     "exemplar-majority",
+    "exemplar-only",
     "exemplar-caption",
     "clip-dissect",
     "milan",
