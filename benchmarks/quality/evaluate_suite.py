@@ -53,15 +53,8 @@ def run_suite(
         say(f"{method}, seed {seed}: {len(chosen)} units")
         settings = Settings(seed=seed, removed_tools=removed)
         with locked(path), progress(len(chosen)) as bars:
-            describe(
-                chosen,
-                path,
-                profile=profile,
-                backbone=suite.backbone,
-                jobs=suite.jobs,
-                settings=settings,
-                progress=bars,
-            ).close()
+            own = replace(profile, backbone=suite.backbone)
+            describe(chosen, path, profile=own, jobs=suite.jobs, settings=settings, progress=bars).close()
         arguments.append(f"{method}={path}")
     return arguments
 
