@@ -90,7 +90,7 @@ class Shown:
         """For consoles."""
         lines = [self.heading]
         for entry in self.entries:
-            values = entry.activations or [None] * len(entry.titles)
+            values: Sequence[float | None] = entry.activations or [None] * len(entry.titles)
             lines += [
                 title if value is None else f"{title}: {value:g}"
                 for title, value in zip(entry.titles, values, strict=True)
@@ -429,5 +429,10 @@ class _Machine:
     def stop(self) -> None:
         """End the scheduler, give the directory back, and wait until both are done."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(lambda: (self._stop.set(), self._work.set()))
+            self._loop.call_soon_threadsafe(self._end)
             self._thread.join()
+
+    def _end(self) -> None:
+        """In the loop, in one go: between two calls it might have ended."""
+        self._stop.set()
+        self._work.set()

@@ -139,7 +139,7 @@ def notebook(number: int, count: int) -> dict[str, Any]:
 
 
 def _cell(place: int, kind: str, text: str) -> dict[str, Any]:
-    code = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    code: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     return {"cell_type": kind, "id": f"cell-{place}", "metadata": {}, **code, "source": text.splitlines(keepends=True)}
 
 
