@@ -1,7 +1,9 @@
 """Samples for an observer: pictures of a run, and what there is to say of them (`described.json`)."""
 
+import itertools
 import json
 import random
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from .trajectories_read import DESCRIBED
 from .trajectories_samples import Sample
 from .transcript import ImageStore
 
-PACK = 6
+PACK = 8
 """Pictures of a sample. An observer is asked of one at a time; packed into one dialogue, pictures that have nothing to
 do with each other fill a step of training."""
 
@@ -22,11 +24,19 @@ do with each other fill a step of training."""
 def described_samples(runs: Sequence[Path], vlm: Vlm, pictures: int, seed: int) -> Iterator[tuple[str, Sample]]:
     """(name, sample) of up to so many pictures of the runs, drawn by the seed, PACK to a sample.
 
+    They are taken in turn by the first word of what there is to say: most pictures of experiments show nothing bright,
+    and what is rare is to be learned as well as what is common.
+
     Raises UserError for a damaged file, OSError for a picture that cannot be read.
     """
     found = [(ImageStore(run / "images").path(name), text) for run in runs for name, text in _read(run / DESCRIBED)]
     rng = random.Random(f"described/{seed}")
-    chosen = rng.sample(found, min(pictures, len(found)))
+    groups: dict[str, list[tuple[Path, str]]] = {}
+    for entry in rng.sample(found, len(found)):
+        groups.setdefault(re.split(r", | \| ", entry[1])[0], []).append(entry)
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*(groups[word] for word in sorted(groups))))
+    chosen = list(itertools.islice((entry for entry in turns if entry is not None), pictures))
+    rng.shuffle(chosen)
     for number, start in enumerate(range(0, len(chosen) - PACK + 1, PACK)):
         yield f"described/{number}", _sample(chosen[start : start + PACK], vlm)
 

@@ -44,7 +44,7 @@ class CollectOptions:
     token_budget: int | None = None
     validation: float = VALIDATION
     pairs: Literal["none", "faults", "all"] = "faults"
-    descriptions: int = 2700
+    descriptions: int = 3600
     seed: int = 0
     overwrite: bool = False
     command: str = ""
