@@ -85,11 +85,11 @@ def comparisons(study: Study, layers: bool = True) -> Iterator[Comparison]:
         for layer, units in groups.items() if layers else list(groups.items())[-1:]:
             for b in others:
                 for measure in MEASURES:
-                    sides = [values_of(of, method, units, measure, difference) for method in (a, b)]
-                    yield Comparison(of.target, layer, a, b, measure.name, compare_units(*sides))
-                found = [truth_shares(of, method, units) for method in (a, b)]
-                if all(found):
-                    yield Comparison(of.target, layer, a, b, TRUTH, compare_units(*found))
+                    ours, theirs = (values_of(of, method, units, measure, difference) for method in (a, b))
+                    yield Comparison(of.target, layer, a, b, measure.name, compare_units(ours, theirs))
+                found, other = (truth_shares(of, method, units) for method in (a, b))
+                if found and other:
+                    yield Comparison(of.target, layer, a, b, TRUTH, compare_units(found, other))
 
 
 def truth_shares(of: TargetUnits, method: str, units: Iterable[str]) -> dict[str, float]:

@@ -6,6 +6,7 @@ The page has no script. A Content-Security-Policy admits its own style sheet, by
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _table_view(table: Table) -> dict[str, Any]:
         "anchor": f"{PREFIX}{table.name}",
         "files": " and ".join(f"{PREFIX}{table.name}{suffix}" for suffix in SUFFIXES),
         "columns": [
-            {"name": name, "number": number, "paper": "(paper)" in name}
+            {"name": re.sub(r" ([+-])", "\u00a0\\1", name), "number": number, "paper": "(paper)" in name}
             for name, number in zip(table.columns, numeric_columns(table), strict=True)
         ],
         "rows": [

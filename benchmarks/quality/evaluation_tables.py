@@ -216,12 +216,12 @@ def ablation_table(study: Study) -> Table:
         for base in sorted({base for method in of.values if (base := ablated(method))}, key=method_key):
             rows += _ablation_rows(of, base, notes)
     any_paper = any(paper for _, paper in rows)
-    columns = ("target", "method", "units", "+", "+ low", "+ high", "-", "- low", "- high")
-    columns += ("whole less this", "low", "high", "p", "truth found")
+    columns = ["target", "method", "units", "+", "+ low", "+ high", "-", "- low", "- high"]
+    columns += ["whole less this", "low", "high", "p", "truth found"]
     return Table(
         "ablations",
         "Ablations: raw activations",
-        (*columns, "+ (paper)", "- (paper)") if any_paper else columns,
+        (*columns, "+ (paper)", "- (paper)") if any_paper else tuple(columns),
         tuple((*cells, *(paper or _NONE)) if any_paper else tuple(cells) for cells, paper in rows),
         (
             BOOTSTRAP,
