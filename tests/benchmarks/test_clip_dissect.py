@@ -203,7 +203,20 @@ def test_exemplars_of_the_index_need_no_measurement(testbed: Testbed) -> None:
     found = [asyncio.run(clip_dissect_label(testbed, unit)) for unit in UNITS]
     assert sum(label == word for label, word in zip(found, WORDS, strict=True)) >= 5
     assert testbed.measured == 0
+    described = len(testbed.drawn)
     assert found == [asyncio.run(clip_dissect_label(testbed, unit)) for unit in UNITS]
+    assert len(testbed.drawn) - described == sum(len(testbed.index.entries(unit)) for unit in UNITS)  # no probing again
+
+
+def test_both_sources_agree_where_the_dataset_is_the_probing_set(testbed: Testbed) -> None:
+    similarity = SceneWords(testbed.world.scene_of)
+    measured = Dissector(similarity, options=DissectOptions(images=SCENES, top_k=15))
+    indexed = Dissector(similarity, options=DissectOptions(images=SCENES, top_k=15, source="index"))
+    full = [unit for unit in UNITS if len(testbed.index.entries(unit)) == 15]
+    assert full
+    for unit in full:
+        one, other = (asyncio.run(own.scores(testbed, unit)) for own in (measured, indexed))
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_a_picture_that_cannot_be_used_costs_itself(testbed: Testbed) -> None:
