@@ -49,11 +49,13 @@ class Captioner:
         """A label of at most LABEL_WORDS words; None for a unit that has failed (`failed` says why)."""
         found = services.index.entries(unit)
         if not found:
-            return self._fail(unit, "it has no exemplars")
+            self._fail(unit, "it has no exemplars")
+            return None
         try:
             shown = await masked_exemplars(services, unit, found, await exemplar_images(services, found))
         except ExperimentError as problem:
-            return self._fail(unit, f"its exemplars cannot be shown: {first_line(problem)}")
+            self._fail(unit, f"its exemplars cannot be shown: {first_line(problem)}")
+            return None
         request = await asyncio.to_thread(self.request, shown)
         try:
             reply = await self._ask(request)
@@ -63,15 +65,17 @@ class Captioner:
                 reply = await self._ask(self._once_more(request, reply))
                 label = parse_label(reply)
         except (RequestFailed, ContextOverflow) as problem:
-            return self._fail(unit, f"the request failed: {first_line(problem)}")
+            self._fail(unit, f"the request failed: {first_line(problem)}")
+            return None
         if label is None:
-            return self._fail(unit, f"two answers hold no label; the second is {' '.join(reply.split())[:SHOWN]!r}")
+            self._fail(unit, f"two answers hold no label; the second is {' '.join(reply.split())[:SHOWN]!r}")
+            return None
         return label
 
     def request(self, images: Sequence[Image.Image]) -> ChatRequest:
         """What is asked about masked exemplars: as pictures of their own where a message may hold that many, else on
         one sheet. Depends on the pixels alone; at temperature 0."""
-        parts = (*_shown(images, self.vlm), CAPTION)
+        parts: tuple[str | ChatImage, ...] = (*_shown(images, self.vlm), CAPTION)
         seed = derive_seed(CAPTION + "".join(pixel_hash(image.convert("RGB")) for image in images))
         return ChatRequest([ChatMessage("user", parts)], seed, Sampling(0.0, 1.0, LABEL_TOKENS))
 

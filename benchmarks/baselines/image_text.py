@@ -105,9 +105,10 @@ class ClipSimilarity:
             raise UserError(f"{place} holds no CLIP: name a folder with config.json, weights, tokenizer and processor.")
         with quiet():
             try:
-                model, report = CLIPModel.from_pretrained(
+                loaded: Any = CLIPModel.from_pretrained(
                     place, local_files_only=True, dtype="float32", output_loading_info=True
                 )
+                model, report = loaded
                 tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
                 processor = CLIPImageProcessor.from_pretrained(place, local_files_only=True)
             except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as problem:

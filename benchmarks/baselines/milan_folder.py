@@ -22,7 +22,7 @@ from ...agent.services import Services
 from ...kernels.mask import region
 from ...models.errors import UserError, first_line
 from ...models.targets import Unit
-from .milan import BEAM, ENCODERS, LENGTH, WEIGHT, Milan, MilanShape, describe, wording
+from .milan import BEAM, ENCODERS, LENGTH, WEIGHT, Milan, MilanShape, Strategy, describe, wording
 
 SIDE = 224
 """Pixels of the pictures and masks that MILAN was trained on."""
@@ -52,7 +52,7 @@ def load_milan(place: Path, device: str = "cpu") -> MilanModel:
     """
     file = _file(place.expanduser())
     try:
-        with torch.serialization.safe_globals([(OrderedDict, name) for name in _SETTINGS_OF_SPACY]):  # type: ignore[list-item]
+        with torch.serialization.safe_globals([(OrderedDict, name) for name in _SETTINGS_OF_SPACY]):
             payload = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as problem:
         raise UserError(f"{file} cannot be read ({first_line(problem)}): copy it again from {GET}.") from None
@@ -142,6 +142,6 @@ def milan_description(model: MilanModel, pictures: list[Image.Image], masks: lis
     weights = torch.from_numpy(np.stack(masks).astype(np.float32))[:, None].to(device)
     with torch.no_grad():
         features = model.milan.encode(images, weights)
-    strategy = "likelihood" if model.milan.lm is None else "rerank"
+    strategy: Strategy = "likelihood" if model.milan.lm is None else "rerank"
     best = describe(model.milan, features, model.beam, model.length, model.weight, strategy)[0]
     return wording(best.tokens, model.milan.shape)
