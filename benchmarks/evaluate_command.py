@@ -105,9 +105,7 @@ def _evaluate(
     from ..models.targets import Unit
     from .quality.evaluate import Protocol, evaluate
     from .quality.evaluate_methods import check_services
-    from .quality.evaluation_page import PAGE, write_page
-    from .quality.evaluation_tables import write_tables
-    from .quality.measured import Measured
+    from .quality.evaluation_page import PAGE, write_results
 
     units = [Unit.parse(name) for name in comparison.units]
     targets = list(dict.fromkeys(unit.target for unit in units))
@@ -129,10 +127,8 @@ def _evaluate(
     for unit, reasons in result["problems"].items():
         for method, why in reasons.items():
             console.print(f"no result: {unit}, {method}: {why}", markup=False)
-    measured = [Measured(**row) for row in result["measured"]]
-    write_tables(measured, out)
-    facts = {name: result["facts"][name] for name in ("writer", "selector", "seed", "generator")}
-    console.print(f"Tables and figures: {write_page(measured, out / PAGE, facts)}", soft_wrap=True)
+    write_results(out)
+    console.print(f"Tables and figures: {out / PAGE}", soft_wrap=True)
     return result
 
 
