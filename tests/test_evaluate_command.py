@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import call
-from maia.benchmarks.quality.evaluate import RESULT
+from maia.benchmarks.quality.measured import RESULTS
 
 SIZES = ["--per-kind", "1", "--real", "0", "--seeds", "1", "--jobs", "2"]
 
@@ -28,7 +28,7 @@ def test_the_suite_makes_its_runs_and_all_tables(tmp_path: Path) -> None:
     told = call("evaluate", "--suite", "testbed", "--out", str(out), *SIZES, *own)
     assert told.code == 0, told
     assert "Tables and figures" in told.out
-    found = json.loads((out / RESULT).read_text())
+    found = json.loads((out / RESULTS).read_text())
     methods = {row["method"] for row in found["measured"]}
     assert {"agent", "agent: exemplars only", "agent: generated only", "exemplar-only", "random"} <= methods
     rows = {(row["layer"], row["method"]): row for row in found["measured"]}
@@ -41,7 +41,7 @@ def test_the_suite_makes_its_runs_and_all_tables(tmp_path: Path) -> None:
     assert tables
     for table in tables:
         assert len(list(csv.reader(table.open()))) > 1
-    files = {path: path.read_bytes() for path in [*tables, out / RESULT, out / "evaluation.html"]}
+    files = {path: path.read_bytes() for path in [*tables, out / RESULTS, out / "evaluation.html"]}
 
     # Evaluated again from the same runs, elsewhere: the same numbers.
     runs = [f"{row['method']}={out / 'runs' / row['run']}" for row in found["facts"]["methods"] if "run" in row]

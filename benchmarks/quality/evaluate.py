@@ -15,11 +15,10 @@ from ...agent.services import Services, running
 from ...models.files import write_whole
 from ...models.targets import Unit
 from .evaluate_methods import BASELINES, Comparison
-from .measured import Measured
+from .measured import RESULTS, Measured
 from .pool import Selector, UnitResult, Writer, evaluate_unit
 from .score_run import AT_ONCE, truth_of
 
-RESULT = "evaluation.json"
 FORM = 1
 """Of the units' files: what an older program wrote is made again."""
 
@@ -64,7 +63,7 @@ async def evaluate(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     result = _collected(comparison, services, protocol, [(unit, seed, entries[unit, seed]) for unit, seed in work])
-    write_whole(out / RESULT, (json.dumps(result, indent=1) + "\n").encode())
+    write_whole(out / RESULTS, (json.dumps(result, indent=1) + "\n").encode())
     return result
 
 

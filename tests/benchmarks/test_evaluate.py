@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from maia.agent.transcript import Conclusion, Failure, Start, record_to_json
 from maia.benchmarks.quality import evaluate as module
-from maia.benchmarks.quality.evaluate import RESULT, Protocol, evaluate
+from maia.benchmarks.quality.evaluate import Protocol, evaluate
 from maia.benchmarks.quality.evaluate_methods import (
     BASELINES,
     Comparison,
@@ -18,6 +18,7 @@ from maia.benchmarks.quality.evaluate_methods import (
     compare,
     read_methods,
 )
+from maia.benchmarks.quality.measured import RESULTS
 from maia.benchmarks.quality.pool import LABEL_LIMIT
 from maia.models.errors import UserError
 from prompted import Selector, Services, Writer
@@ -177,14 +178,14 @@ def test_an_evaluation_measures_every_method_and_goes_on_where_it_stood(
     assert rows["t.l.0", "a"]["p50"] == 0.1 and rows["t.l.0", "a"]["p95"] == 0.6
     assert "said nothing" in found["problems"]["t.l.1, seed 0"]["b"]
     assert found["unusable"]["b"] == 3 + 3
-    written = (tmp_path / RESULT).read_bytes()
+    written = (tmp_path / RESULTS).read_bytes()
 
-    (tmp_path / RESULT).unlink()
+    (tmp_path / RESULTS).unlink()
     kept = tmp_path / "units" / "t.l.1.0.json"
     kept.write_text(kept.read_text()[:50])  # cut off by a crash
     again = opened({"dog": 1.0, "cat": 0.5})
     _evaluate(comparison, again, tmp_path)
-    assert (tmp_path / RESULT).read_bytes() == written
+    assert (tmp_path / RESULTS).read_bytes() == written
     assert again.drawn and all("t.l.1" not in str(entry) for entry in again.drawn)
     assert 0 < len(again.drawn) < len(services.drawn)  # of the one unit alone
 
