@@ -9,16 +9,13 @@ import typer
 from rich.console import Console
 
 from ..models.errors import UserError
+from .quality.evaluate_people import SELECTORS, WRITERS, Asked
 
 if TYPE_CHECKING:
     from ..engine.profile import Profile
     from .quality.evaluate_methods import Comparison
-    from .quality.pool import Selector, Writer
 
 console = Console()
-
-WRITERS = ("scene", "model")
-SELECTORS = ("scene", "embeddings", "model")
 
 
 def evaluate(
@@ -47,7 +44,11 @@ def evaluate(
     weights: Annotated[str | None, typer.Option(help="Of the target, as in `maia describe`.")] = None,
     detector: Annotated[str | None, typer.Option(help="Of synthetic neurons, as in `maia describe`.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N (default: the profile's).")] = None,
-    vlm: Annotated[str | None, typer.Option(help="Model that writes or picks: a folder, a name, small.")] = None,
+    vlm: Annotated[
+        str | None, typer.Option(help="Model that writes, picks or captions: a folder, a name, small.")
+    ] = None,
+    clip: Annotated[Path | None, typer.Option(help="Folder of the CLIP of clip-dissect.")] = None,
+    concepts: Annotated[Path | None, typer.Option(help="Its concepts: a text file, one a line.")] = None,
     backbone: Annotated[str, typer.Option(help="How that model is run: in-process or served.")] = "in-process",
     seed: Annotated[int, typer.Option(help="Of prompts, their order, and pictures.")] = 0,
 ) -> None:
@@ -55,6 +56,7 @@ def evaluate(
     from ..engine.profile import load_profile
     from ..engine.vlm import with_model
     from .quality.evaluate_methods import BASELINES, compare, read_methods
+    from .quality.evaluate_people import CAPTION, DISSECT
 
     for name, chosen, choices in (("writer", writer, WRITERS), ("selector", selector, SELECTORS)):
         if chosen not in choices:
@@ -65,16 +67,18 @@ def evaluate(
         weights=weights or load_profile(profile).weights,
         detector=detector or load_profile(profile).detector,
         device=device or load_profile(profile).device,
-        backbone=backbone if "model" in (writer, selector) else "scripted",
+        backbone=backbone if vlm is not None or "model" in (writer, selector) else "scripted",
     )
     if suite is not None:
         sizes = {"per_kind": per_kind, "real": real, "seeds": seeds, "jobs": jobs}
         runs = [*(runs or ()), *_suite(suite, out, own, sizes)]
     found = read_methods(runs or ())
-    named = list(BASELINES) if baseline is None else [name for name in baseline if name != "none"]
-    comparison = compare(found, named)
+    known = list(BASELINES) if own.world == "testbed" else ["random", *([DISSECT] if clip else ())]
+    known += [CAPTION] if vlm is not None else []
+    named = known if baseline is None else [name for name in baseline if name != "none"]
+    comparison = compare(found, named, known)
     _told(comparison)
-    _evaluate(comparison, own, writer, selector, seed, out)
+    _evaluate(comparison, own, Asked(writer, selector, clip, concepts), seed, out)
 
 
 def _suite(name: str, out: Path, profile: "Profile", sizes: dict[str, int | None]) -> list[str]:
@@ -95,9 +99,7 @@ def _told(comparison: "Comparison") -> None:
         console.print(f"and {len(comparison.left_out) - 5} more: evaluation.json names all.")
 
 
-def _evaluate(
-    comparison: "Comparison", profile: "Profile", writer: str, selector: str, seed: int, out: Path
-) -> dict[str, Any]:
+def _evaluate(comparison: "Comparison", profile: "Profile", asked: "Asked", seed: int, out: Path) -> dict[str, Any]:
     from ..agent.progress import TerminalProgress
     from ..agent.run import dataset_facts, locked, model_of, open_services
     from ..agent.services import scheduler_of
@@ -105,6 +107,7 @@ def _evaluate(
     from ..models.targets import Unit
     from .quality.evaluate import Protocol, evaluate
     from .quality.evaluate_methods import check_services
+    from .quality.evaluate_people import people_of
     from .quality.evaluation_page import PAGE, write_results
 
     units = [Unit.parse(name) for name in comparison.units]
@@ -116,11 +119,13 @@ def _evaluate(
         console.print(
             "Pictures come from the generator that exploration drew with: the paper's protocol takes another."
         )
+    model = model_of(profile)
     with locked(out), TerminalProgress(console, len(units)) as bars:
-        services = open_services(targets, layers, profile, out, bars, model_of(profile))
+        services = open_services(targets, layers, profile, out, bars, model)
         try:
             check_services(comparison, services, dataset_facts(profile))
-            protocol = Protocol(*_people(services, writer, selector), seed, generator)
+            people = people_of(asked, scheduler_of(services), model)
+            protocol = Protocol(people.writer, people.selector, seed, generator, people.baselines)
             result = asyncio.run(evaluate(comparison, services, protocol, out, bars.scoring))
         finally:
             close_model(scheduler_of(services))
@@ -130,18 +135,3 @@ def _evaluate(
     write_results(out)
     console.print(f"Tables and figures: {out / PAGE}", soft_wrap=True)
     return result
-
-
-def _people(services: Any, writer: str, selector: str) -> "tuple[Writer, Selector]":
-    from ..agent.services import scheduler_of
-    from .quality.agreement_judges import through
-    from .quality.writers import EmbeddingSelector, ModelSelector, ModelWriter, SceneSelector, SceneWriter
-
-    complete = through(scheduler_of(services))
-    if selector == "embeddings":
-        from ..models.text_embeddings import load_embedder
-
-        picking: Selector = EmbeddingSelector(load_embedder())
-    else:
-        picking = ModelSelector(complete) if selector == "model" else SceneSelector()
-    return ModelWriter(complete) if writer == "model" else SceneWriter(), picking

@@ -7,16 +7,16 @@ activations), from which it goes on after a crash; evaluation.json holds what ta
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...agent.services import Services, running
 from ...models.files import write_whole
 from ...models.targets import Unit
-from .evaluate_methods import BASELINES, Comparison
+from .evaluate_methods import BASELINES, Baseline, Comparison
 from .measured import RESULTS, Measured
-from .pool import Selector, UnitResult, Writer, evaluate_unit
+from .pool import Selector, UnitResult, Unusable, Writer, evaluate_unit
 from .score_run import AT_ONCE, truth_of
 
 FORM = 1
@@ -28,12 +28,13 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Protocol:
     """writer, selector: see `pool`. seed: of prompts' order, choices by chance and pictures. generator: what the
-    pictures are drawn with, for the facts."""
+    pictures are drawn with, for the facts. baselines: those that the comparison may name."""
 
     writer: Writer
     selector: Selector
     seed: int
     generator: Any
+    baselines: Mapping[str, Baseline] = field(default_factory=lambda: BASELINES)
 
 
 async def evaluate(
@@ -84,9 +85,14 @@ async def _entry(
     }
     if (kept := _kept(file, made_of)) is not None:
         return kept
+    failed: dict[str, str] = {}
     for name in comparison.baselines:
-        labels[name] = await BASELINES[name](services, unit, seed)
+        try:
+            labels[name] = await protocol.baselines[name](services, unit, seed)
+        except Unusable as problem:
+            failed[name] = str(problem)
     result = await evaluate_unit(services, unit, labels, protocol.writer, protocol.selector, protocol.seed)
+    result.problems |= failed
     entry = {"made_of": made_of, "labels": labels, **_plain(result)}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (json.dumps(entry, indent=1) + "\n").encode())

@@ -1,6 +1,6 @@
 """The labels that are compared: those of finished runs, and of baselines; and whether they may be compared at all."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,12 @@ from ...agent.report_data import RunData, load_run
 from ...agent.services import Services
 from ...models.errors import UserError
 from ...models.targets import Unit
+from ..baselines.captioner import Captioner
+from ..baselines.clip_dissect import Dissector, clip_dissect_label
 from ..baselines.controls import exemplar_only_label, random_label
+from ..baselines.majority import exemplar_majority_label
 from .evaluation_units import PARTIAL
-from .pool import check_label
+from .pool import Unusable, check_label
 
 AGENT, HUMAN = "agent", "human"
 ABLATED = {("text2image", "edit_images"): "exemplars only", ("dataset_exemplars",): "generated only"}
@@ -108,8 +111,43 @@ async def _random(services: Services, unit: Unit, seed: int) -> str:
     return random_label(unit, seed)
 
 
-BASELINES: dict[str, Baseline] = {"exemplar-only": _exemplar_only, "random": _random}
-"""Methods whose labels an evaluation makes itself, by name."""
+async def _majority(services: Services, unit: Unit, seed: int) -> str:
+    return await exemplar_majority_label(services, unit)
+
+
+async def _dissect(services: Services, unit: Unit, seed: int) -> str:
+    return await clip_dissect_label(services, unit)
+
+
+BASELINES: dict[str, Baseline] = {
+    "exemplar-only": _exemplar_only,
+    "exemplar-majority": _majority,
+    "clip-dissect": _dissect,
+    "random": _random,
+}
+"""Methods whose labels an evaluation makes itself, by name. All know the offline world's words alone; "clip-dissect"
+has the words of whoever describes pictures in the place of CLIP."""
+
+
+def dissecting(dissector: Dissector) -> Baseline:
+    """CLIP-Dissect with a CLIP and concepts of one's own."""
+
+    async def label(services: Services, unit: Unit, seed: int) -> str:
+        return await dissector.label(services, unit)
+
+    return label
+
+
+def captioning(captioner: Captioner) -> Baseline:
+    """One request to the local model a unit. Raises Unusable where it has no label."""
+
+    async def label(services: Services, unit: Unit, seed: int) -> str:
+        found = await captioner.label(services, unit)
+        if found is None:
+            raise Unusable(captioner.failed[str(unit)], counted=0)
+        return found
+
+    return label
 
 
 @dataclass
@@ -138,12 +176,14 @@ class Comparison:
         return chosen
 
 
-def compare(runs: Sequence[MethodRun], baselines: Sequence[str]) -> Comparison:
+def compare(
+    runs: Sequence[MethodRun], baselines: Sequence[str], known: Collection[str] = tuple(BASELINES)
+) -> Comparison:
     """Which units can be compared. Raises UserError where none can, for runs of different datasets or weights, for a
     method whose runs lack a seed that others have, and for unknown baselines."""
     for name in baselines:
-        if name not in BASELINES:
-            raise UserError(f"there is no baseline {name!r}: choose from {', '.join(BASELINES)}.")
+        if name not in known:
+            raise UserError(f"there is no baseline {name!r} here: choose from {', '.join(known)}.")
         if name in {run.method for run in runs}:
             raise UserError(f"{name} is the name of a run, too: give that run another one, as in mine=RUN.")
     _check_alike(runs)

@@ -108,7 +108,7 @@ def test_seeds_are_runs_of_one_name_and_a_single_run_takes_part_in_each() -> Non
         ([method("a", BOTH), method("b", BOTH, dataset={**DATASET, "images": 9})], [], "number of images"),
         ([method("a", BOTH), method("b", BOTH, fingerprints={"t": "f2"})], [], "different weights"),
         ([method("a", BOTH), method("b", {"t.l.5": "x"})], [], "no unit in common"),
-        ([method("a", BOTH)], ["milana"], "there is no baseline"),
+        ([method("a", BOTH)], ["milana"], "there is no baseline 'milana' here"),
         ([method("random", BOTH)], ["random"], "name of a run"),
         (
             [method("a", BOTH), method("a", BOTH, 1), method("b", BOTH), method("b", BOTH, 2), method("a", BOTH, 2)],
