@@ -105,7 +105,7 @@ class UnitRun:
 
     async def run(self) -> Transcript:
         """Go on until a conclusion or a failure. Raises UserError for what only a person can mend."""
-        start = self._start()
+        start = self.start_record()
         if not self.transcript.records:
             self._append(start)
         elif self.transcript.records[0] != start:
@@ -123,7 +123,8 @@ class UnitRun:
                 await self._ask()
         return self.transcript
 
-    def _start(self) -> Start:
+    def start_record(self) -> Start:
+        """The record that a transcript of this unit begins with."""
         settings = self.settings
         system_prompt, task_prompt = prompts_of(settings, self.backbone)
         return Start(

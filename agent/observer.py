@@ -53,7 +53,7 @@ class Observer:
         family = self._vlm.family
         if len(images) <= self._vlm.images_per_turn:
             return [chat_image(image, family.image_side) for image in images]
-        return [chat_image(_side_by_side(images, family.sheet_side), family.sheet_side)]
+        return [chat_image(side_by_side(images, family.sheet_side), family.sheet_side)]
 
     def _request(
         self, question: str, shown: Sequence[ChatImage], images: Sequence[Image.Image], observer: str = OBSERVER
@@ -72,7 +72,7 @@ class Observer:
         raise result
 
 
-def _side_by_side(images: Sequence[Image.Image], side: int) -> Image.Image:
+def side_by_side(images: Sequence[Image.Image], side: int) -> Image.Image:
     """The pictures on one square sheet of that side, in reading order, with nothing else on it."""
     columns = math.ceil(math.sqrt(len(images)))
     cell = (side - (columns - 1) * _GAP) // columns

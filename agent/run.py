@@ -217,7 +217,7 @@ def describe(
             for unit in named:
                 services[unit.target].target.check(unit)
             write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
-            _write_truths(path, named, services)
+            write_truths(path, named, services)
             experimenter = given or load_backbone(chosen, vlm, scheduler_of(services))
             watch: Progress = progress.unit
             work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
@@ -247,7 +247,7 @@ async def _watched(
         watcher.cancel()
 
 
-def _write_truths(path: Path, units: Sequence[Unit], services: Mapping[str, Services]) -> None:
+def write_truths(path: Path, units: Sequence[Unit], services: Mapping[str, Services]) -> None:
     """truths.json: of synthetic neurons, by unit, for those who judge the run later. Nothing in a run reads it."""
     from ..models.synthetic_target import SyntheticTarget
 

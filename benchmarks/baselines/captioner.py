@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from ...agent.exemplars import exemplar_images, masked_exemplars
-from ...agent.observer import _side_by_side
+from ...agent.observer import side_by_side
 from ...agent.seeds import derive_seed
 from ...agent.services import Services
 from ...agent.sheets import chat_image
@@ -96,7 +96,7 @@ def _shown(images: Sequence[Image.Image], vlm: Vlm) -> list[ChatImage]:
     family = vlm.family
     if len(images) <= vlm.images_per_turn:
         return [chat_image(image, family.image_side) for image in images]
-    return [chat_image(_side_by_side(images, family.sheet_side), family.sheet_side)]
+    return [chat_image(side_by_side(images, family.sheet_side), family.sheet_side)]
 
 
 def parse_label(text: str) -> str | None:

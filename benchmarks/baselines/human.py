@@ -26,13 +26,13 @@ from ...agent.experiment import Settings, UnitRun, prompts_of
 from ...agent.replies import parse_reply
 from ...agent.run import (
     RunProgress,
-    _write_truths,
     describer_of,
     facts_of,
     joined,
     locked,
     open_services,
     write_metrics,
+    write_truths,
 )
 from ...agent.services import Services, running, scheduler_of
 from ...agent.system import System
@@ -164,7 +164,7 @@ class HumanSession:
             self._services.target.check(self.unit)
             run = UnitRun(self.unit, Human(), self._services, settings, self.out, lambda unit, transcript: None)
             self._transcript = run.transcript
-            start = run._start()
+            start = run.start_record()
             if self._transcript.records and self._transcript.records[0] != start:
                 raise UserError(
                     f"{self.out} holds this unit's work with other settings: give the same ones, or another directory."
@@ -268,7 +268,7 @@ class HumanSession:
             )
         self._recorded()
         turn = self._turn()
-        _write_truths(self.out, [self.unit], {self.unit.target: self._services})
+        write_truths(self.out, [self.unit], {self.unit.target: self._services})
         self._transcript.append(Reply(turn, text), Conclusion(turn, parsed.description, parsed.labels))
 
     def close(self) -> None:

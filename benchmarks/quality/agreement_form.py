@@ -111,7 +111,7 @@ def form_page(key: Key) -> str:
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
     )
     style, script = (folder.joinpath(f"agreement_form.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    policy = f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; base-uri 'none'"
+    policy = f"default-src 'none'; style-src {policy_hash(style)}; script-src {policy_hash(script)}; base-uri 'none'"
     data = json.dumps({"form": key.form, "repeats": key.repeats, "trials": [trial.shown for trial in key.trials]})
     return environment.get_template("agreement_form.html.j2").render(
         policy=Markup(policy + "; form-action 'none'"),
@@ -183,6 +183,6 @@ def _form_hash(trials: Sequence[Trial], repeats: int) -> str:
     return hashlib.sha256(json.dumps([FORMAT, repeats, [trial.shown for trial in trials]]).encode()).hexdigest()
 
 
-def _source(text: str) -> str:
+def policy_hash(text: str) -> str:
     """Of a Content-Security-Policy: this style sheet or script and no other."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

@@ -24,7 +24,7 @@ from PIL import Image
 from ...models.errors import UserError
 from ...models.files import write_whole
 from .agreement_answers import PEOPLE, Foreign, read_sheet
-from .agreement_form import FORMAT, LONGEST_NAME, _source
+from .agreement_form import FORMAT, LONGEST_NAME, policy_hash
 from .usefulness import PARTICIPANTS, Answers, Choice, Task
 from .usefulness_sets import SET_SIZE, SETS, ImageSets
 
@@ -136,7 +136,7 @@ def form_page(key: ChoiceKey, pictures: Mapping[str, str]) -> str:
     style = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in sheets)
     script = folder.joinpath("usefulness_form.js").read_text(encoding="utf-8")
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}; "
+        f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; script-src {policy_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     trials = [

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from ...agent.observer import _side_by_side
+from ...agent.observer import side_by_side
 from ...agent.seeds import derive_seed
 from ...agent.sheets import chat_image
 from ...models.vlm.chat import ChatImage, ChatMessage, ChatReply, ChatRequest, ContextOverflow, RequestFailed, Sampling
@@ -127,7 +127,7 @@ def pictures_of(sets: ImageSets, layout: Layout) -> list[list[ChatImage]]:
 
 
 def _sheet(pictures: list[Image.Image]) -> Image.Image:
-    return _side_by_side(pictures, SHEET_SIDE)
+    return side_by_side(pictures, SHEET_SIDE)
 
 
 def request_for(
