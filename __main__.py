@@ -13,6 +13,7 @@ from .agent.index_commands import Detector, Device, Weights, index_app
 from .benchmarks.commands import bench_app
 from .benchmarks.evaluate_command import evaluate
 from .benchmarks.finetune_commands import finetune_app
+from .benchmarks.people_commands import notebook, usefulness
 from .benchmarks.synthetic_commands import synthetic_app
 from .models.errors import UserError
 
@@ -36,6 +37,8 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(finetune_app, name="finetune")
 app.add_typer(synthetic_app, name="synthetic")
 app.command()(evaluate)
+app.command()(notebook)
+app.command()(usefulness)
 
 console = Console()
 errors = Console(stderr=True)
