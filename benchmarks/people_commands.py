@@ -14,7 +14,8 @@ from ..models.errors import UserError
 if TYPE_CHECKING:
     from ..engine.profile import Profile
     from ..engine.vlm import Vlm
-    from .quality.usefulness import Answers, Task, Text
+    from .quality.agreement_data import Text
+    from .quality.usefulness import Answers, Task
     from .quality.usefulness_sets import ImageSets
 
 console = Console()
