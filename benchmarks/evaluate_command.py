@@ -87,7 +87,7 @@ def _suite(name: str, out: Path, profile: "Profile", sizes: dict[str, int | None
 
     if name != "testbed":
         raise UserError(f"there is no suite {name!r}: choose testbed, or give the directories of runs.")
-    chosen = Suite(**{name: size for name, size in sizes.items() if size is not None})
+    chosen = replace(Suite(), **{name: size for name, size in sizes.items() if size is not None})  # type: ignore[arg-type]
     return run_suite(chosen, out, profile, lambda units: TerminalProgress(console, units), console.print)
 
 

@@ -96,7 +96,8 @@ async def _entry(
     entry = {"made_of": made_of, "labels": labels, **_plain(result)}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (json.dumps(entry, indent=1) + "\n").encode())
-    return json.loads(json.dumps(entry))  # type: ignore[no-any-return]  # as it is read back
+    read_back: dict[str, Any] = json.loads(json.dumps(entry))
+    return read_back
 
 
 def _plain(result: UnitResult) -> dict[str, Any]:

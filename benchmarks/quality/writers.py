@@ -161,7 +161,7 @@ def read_written(text: str) -> PromptSet:
         if len(prompts) < PROMPTS:
             raise ValueError(f"it has {len(prompts)} different {name} prompts, not {PROMPTS}")
         kinds.append(prompts[:PROMPTS])
-    return PromptSet(*kinds)
+    return PromptSet(kinds[0], kinds[1])
 
 
 def read_picked(text: str, pool: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

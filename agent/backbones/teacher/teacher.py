@@ -150,7 +150,7 @@ def _failed(result: str) -> bool:
 def _fillers(rng: random.Random, taken: frozenset[str]) -> dict[str, list[str]]:
     """Random words that are none of the concepts in question, nor of their groups."""
     related = {word for _, members in GROUPS.values() if taken & set(members) for word in members}
-    families = {"colours": COLOURS, "nouns": NOUNS, "places": BACKGROUNDS}
+    families = {"colours": tuple(COLOURS), "nouns": tuple(NOUNS), "places": tuple(BACKGROUNDS)}
     free = {name: [word for word in words if word not in taken | related] for name, words in families.items()}
     return {name: rng.sample(words, FILLERS) for name, words in free.items()}
 
