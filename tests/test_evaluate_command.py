@@ -23,8 +23,10 @@ def cache(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.timeout(600)
 def test_the_suite_makes_its_runs_and_all_tables(tmp_path: Path) -> None:
     out, profile = tmp_path / "study", tmp_path / "small.yaml"
-    profile.write_text("world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 1500\njobs: 2\nturns: 12\n")
-    own = ["--profile", str(profile)]
+    profile.write_text(
+        "world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 700\njobs: 2\nturns: 12\n"
+    )
+    own = ["--profile", str(profile), "--baseline", "exemplar-only", "--baseline", "random"]
     told = call("evaluate", "--suite", "testbed", "--out", str(out), *SIZES, *own)
     assert told.code == 0, told
     assert "Tables and figures" in told.out
