@@ -1,7 +1,6 @@
 """Samples for an observer: pictures of a run, and what there is to say of them (`described.json`)."""
 
 import itertools
-import json
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from ..models.errors import UserError
 from ..models.vlm.chat import ChatMessage
 from ..prompts.brief import BRIEF_DESCRIBE, BRIEF_OBSERVER
 from .sheets import chat_image
-from .trajectories_read import DESCRIBED
+from .trajectories_read import DESCRIBED, read_object
 from .trajectories_samples import Sample
 from .transcript import ImageStore
 
@@ -54,12 +53,8 @@ def _sample(entries: Sequence[tuple[Path, str]], vlm: Vlm) -> Sample:
 
 
 def _read(file: Path) -> list[tuple[str, str]]:
-    if not file.exists():
-        return []
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}): mend or delete it.") from None
-    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+    data = read_object(file)
+    told = {name: text for name, text in data.items() if isinstance(text, str)}
+    if len(told) < len(data):
         raise UserError(f"{file} must map pictures to texts: mend or delete it.")
-    return sorted(data.items())
+    return sorted(told.items())

@@ -109,20 +109,21 @@ def _suite() -> GroundTruthTarget:
 
 
 def _truths(file: Path) -> dict[str, str]:
-    data = _object(file)
+    data = read_object(file)
     if not all(isinstance(label, str) for label in data.values()):
         raise UserError(f"{file} must map units to labels: mend or delete it.")
     return {unit: str(label) for unit, label in data.items()}
 
 
 def _untrained(file: Path) -> dict[str, frozenset[int]]:
-    data = _object(file)
+    data = read_object(file)
     if not all(isinstance(turns, list) and all(type(turn) is int for turn in turns) for turns in data.values()):
         raise UserError(f"{file} must map units to lists of turns: mend or delete it.")
     return {unit: frozenset(turns) for unit, turns in data.items() if isinstance(turns, list)}
 
 
-def _object(file: Path) -> dict[str, object]:
+def read_object(file: Path) -> dict[str, object]:
+    """The JSON object in a run's optional file, {} where there is none. Raises UserError for anything else."""
     if not file.exists():
         return {}
     try:

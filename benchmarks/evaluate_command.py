@@ -61,12 +61,13 @@ def evaluate(
     for name, chosen, choices in (("writer", writer, WRITERS), ("selector", selector, SELECTORS)):
         if chosen not in choices:
             raise UserError(f"there is no {name} {chosen!r}: choose from {', '.join(choices)}.")
+    named_profile = with_model(load_profile(profile), vlm)
     own = replace(
-        with_model(load_profile(profile), vlm),
-        index=str(index) if index else load_profile(profile).index,
-        weights=weights or load_profile(profile).weights,
-        detector=detector or load_profile(profile).detector,
-        device=device or load_profile(profile).device,
+        named_profile,
+        index=str(index) if index else named_profile.index,
+        weights=weights or named_profile.weights,
+        detector=detector or named_profile.detector,
+        device=device or named_profile.device,
         backbone=backbone if vlm is not None or "model" in (writer, selector) else "scripted",
     )
     if suite is not None:

@@ -2,10 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ...models.errors import UserError
 from .agreement import Panel, Verdict
@@ -41,6 +41,51 @@ class Foreign(ValueError):
     """An answer file of another form."""
 
 
+_T = TypeVar("_T", bound="HasFile")
+
+
+class HasFile(Protocol):
+    """What was read of a file."""
+
+    @property
+    def file(self) -> str:
+        """Its name."""
+        ...
+
+
+def one_each(
+    files: Sequence[Path], read: Callable[[Path], _T], who: Callable[[_T], tuple[str, int]], one: str, many: str
+) -> tuple[dict[str, _T], dict[str, str], dict[str, Any]]:
+    """(what was read, by who answered; file -> what cost it; facts: files, damaged, foreign, duplicate).
+
+    read: raises Foreign, ValueError or OSError. who: name and number of answers; of two files of one name the one with
+    more answers counts, the first of equals. one, many: what messages call who answers. Raises UserError where no file
+    can be used.
+    """
+    problems: dict[str, str] = {}
+    facts: dict[str, Any] = {"files": len(files), "damaged": [], "foreign": [], "duplicate": []}
+    kept: dict[str, _T] = {}
+    for file in files:
+        try:
+            found = read(file)
+        except (OSError, ValueError, RecursionError) as problem:
+            facts["foreign" if isinstance(problem, Foreign) else "damaged"].append(str(file))
+            problems[str(file)] = str(problem) or type(problem).__name__
+            continue
+        name, count = who(found)
+        other = kept.get(name)
+        if other is not None:
+            loser, winner = (other, found) if count > who(other)[1] else (found, other)
+            facts["duplicate"].append(loser.file)
+            problems[loser.file] = f"{winner.file} has answers of the same {one}, and no fewer"
+            found = winner
+        kept[name] = found
+    if not kept:
+        reasons = "; ".join(f"{file}: {why}" for file, why in list(problems.items())[:3]) or "no file was given"
+        raise UserError(f"no file holds answers to this form ({reasons}): give the files that {many} downloaded.")
+    return kept, problems, facts
+
+
 def read_answers(files: Sequence[Path], key: Key, name: str = PEOPLE) -> Panel:
     """The judges' verdicts on the key's pairs.
 
@@ -52,26 +97,9 @@ def read_answers(files: Sequence[Path], key: Key, name: str = PEOPLE) -> Panel:
     facts: files, damaged, foreign, duplicate (lists of file names), unfinished (judge -> "12 of 40"), judges_wanted.
     Raises UserError where no file can be used.
     """
-    problems: dict[str, str] = {}
-    facts: dict[str, Any] = {"files": len(files), "damaged": [], "foreign": [], "duplicate": []}
-    kept: dict[str, Sheet] = {}
-    for file in files:
-        try:
-            sheet = read_sheet(file, key)
-        except (OSError, ValueError, RecursionError) as problem:
-            facts["foreign" if isinstance(problem, Foreign) else "damaged"].append(str(file))
-            problems[str(file)] = str(problem) or type(problem).__name__
-            continue
-        other = kept.get(sheet.judge)
-        if other is not None:
-            loser, winner = (other, sheet) if len(sheet.answers) > len(other.answers) else (sheet, other)
-            facts["duplicate"].append(loser.file)
-            problems[loser.file] = f"{winner.file} has answers of the same judge, and no fewer"
-            sheet = winner
-        kept[sheet.judge] = sheet
-    if not kept:
-        reasons = "; ".join(f"{file}: {why}" for file, why in list(problems.items())[:3]) or "no file was given"
-        raise UserError(f"no file holds answers to this form ({reasons}): give the files that judges downloaded.")
+    kept, problems, facts = one_each(
+        files, lambda file: read_sheet(file, key), lambda sheet: (sheet.judge, len(sheet.answers)), "judge", "judges"
+    )
     for sheet in kept.values():
         problems |= {f"{sheet.file}, {answer}": why for answer, why in sheet.problems.items()}
     facts["unfinished"] = {

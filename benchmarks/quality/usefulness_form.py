@@ -23,7 +23,7 @@ from PIL import Image
 
 from ...models.errors import UserError
 from ...models.files import write_whole
-from .agreement_answers import PEOPLE, Foreign, read_sheet
+from .agreement_answers import PEOPLE, one_each, read_sheet
 from .agreement_form import FORMAT, LONGEST_NAME, policy_hash
 from .usefulness import PARTICIPANTS, Answers, Choice, Task
 from .usefulness_sets import SET_SIZE, SETS, ImageSets
@@ -251,26 +251,9 @@ def read_answers(files: Sequence[Path], key: ChoiceKey, name: str = PEOPLE) -> A
     facts: files, damaged, foreign, duplicate (lists of file names), unfinished (participant -> "12 of 40"),
     participants_wanted. Raises UserError where no file can be used.
     """
-    problems: dict[str, str] = {}
-    facts: dict[str, Any] = {"files": len(files), "damaged": [], "foreign": [], "duplicate": []}
-    kept: dict[str, _Read] = {}
-    for file in files:
-        try:
-            found = _read_file(file, key)
-        except (OSError, ValueError, RecursionError) as problem:
-            facts["foreign" if isinstance(problem, Foreign) else "damaged"].append(str(file))
-            problems[str(file)] = str(problem) or type(problem).__name__
-            continue
-        other = kept.get(found.participant)
-        if other is not None:
-            loser, winner = (other, found) if found.answered > other.answered else (found, other)
-            facts["duplicate"].append(loser.file)
-            problems[loser.file] = f"{winner.file} has answers of the same person, and no fewer"
-            found = winner
-        kept[found.participant] = found
-    if not kept:
-        reasons = "; ".join(f"{file}: {why}" for file, why in list(problems.items())[:3]) or "no file was given"
-        raise UserError(f"no file holds answers to this form ({reasons}): give the files that people downloaded.")
+    kept, problems, facts = one_each(
+        files, lambda file: _read_file(file, key), lambda read: (read.participant, read.answered), "person", "people"
+    )
     asked = len(key.trials)
     facts["unfinished"] = {
         read.participant: f"{read.answered} of {asked}" for read in kept.values() if read.answered < asked
