@@ -29,13 +29,14 @@ from ..models.targets import Response, Unit
 from ..models.testbed.describer_scenes import random_scene
 from ..models.testbed.language import parse_prompt
 from ..models.testbed.renderer import render, render_segments
-from ..models.testbed.scene import Scene, Segments, concept_mask
+from ..models.testbed.scene import Concept, Scene, Segments, concept_mask
 from .backbones.teacher.readings import Reading, read_scene
 from .backbones.teacher.teacher import Teacher
 from .experiment import TURNS, Settings, UnitRun
 from .sandbox.limits import Outcome
 from .trajectories_read import DESCRIBED, TRUTHS, UNTRAINED
 from .transcript import ImageStore
+from .word_counts import count_words
 
 FIRST_SEED = 40_000_000
 """Demonstrations' scenes have seeds from here on: none of them is the dataset's, the describer's or an evaluation's."""
@@ -46,6 +47,9 @@ SILENT = 0.015
 """Share of dialogues in which the dataset shows no exemplar."""
 HURRIED = 0.06
 """Share of dialogues with few turns, so that the answer has to be given before all is tested."""
+PLACES = 2
+"""Pictures beside each dialogue whose background is highlighted, whichever it is: an observer learns to see that of
+places that are no training neuron's concept, as it does of things and colours from other neurons' exemplars."""
 
 
 class LazyImage(Image.Image):
@@ -169,6 +173,10 @@ class Demonstration:
     async def describe(self, images: Sequence[Image.Image]) -> list[str]:
         """What an observer that errs now and then says."""
         return [_read(image).misread(self.rng).text() for image in images]
+
+    async def summarize(self, images: Sequence[Image.Image]) -> str:
+        """See `Observer.summarize`."""
+        return count_words(await self.describe(images))
 
     async def keep(self, images: Sequence[Image.Image]) -> list[str]:
         """Ids in the store."""
@@ -306,7 +314,15 @@ async def _one(
     run = UnitRun(unit, teacher, services, Settings(turns=turns, guards=(), seed=0), out, lambda *_: None)  # type: ignore[arg-type]
     run.sandbox = OwnCode()
     await run.run()
+    await services.keep([_bright_place(rng) for _ in range(PLACES)])
     return sorted(teacher.untrained), services.described
+
+
+def _bright_place(rng: random.Random) -> LazyImage:
+    """A random scene with its background highlighted, which is no close-up."""
+    while (scene := random_scene(FIRST_SEED + rng.randrange(10**7))).background is None:
+        pass
+    return LazyImage(scene, concept_mask(scene, segments_of(scene), Concept("background", scene.background)))
 
 
 def _read(image: Image.Image) -> Reading:

@@ -16,6 +16,7 @@ from ..prompts.brief import BRIEF_DESCRIBE, BRIEF_OBSERVER
 from ..prompts.observer import DESCRIBE, OBSERVER, SUMMARIZE
 from .seeds import derive_seed
 from .sheets import chat_image
+from .word_counts import count_words
 
 _GAP = 4
 """Pixels between pictures on a sheet."""
@@ -43,7 +44,9 @@ class Observer:
         return [self._line(result, f"Image {place}") for place, result in enumerate(results, 1)]
 
     async def summarize(self, images: Sequence[Image.Image]) -> str:
-        """What the pictures have in common."""
+        """What the pictures have in common. A model that is asked in brief says words of each, which are counted."""
+        if self._vlm.prompts == "brief":
+            return count_words(await self.describe(images))
         request = await asyncio.to_thread(lambda: self._request(SUMMARIZE, self._together(images), images))
         (result,) = await self._scheduler.submit(VLM, [request])
         return self._line(result, "The summary")

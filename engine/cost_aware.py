@@ -72,11 +72,11 @@ class CostAware:
                     continue
                 items = min(entry.items, model.limit)
                 # Two batches cost the fixed part twice: waiting pays up to that long.
-                full = entry.oldest + model.facts.duration.fixed
+                full = entry.oldest + model.facts.duration.fixed * entry.share
                 if items < model.limit and state.thinking and state.now < full and not state.running:
                     timers.append(full)
                     continue
-                seconds = max(model.facts.duration.seconds(items), 1e-9)
+                seconds = max(model.facts.duration.seconds(items) * entry.share, 1e-9)
                 gain = min(entry.agents, items) / seconds * (1.0 + (state.now - entry.oldest) / AGING)
                 key = (-gain, entry.oldest, model.facts.name)
                 if best is None or key < best:

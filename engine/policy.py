@@ -13,13 +13,14 @@ LEASE = "lease"
 class Waiting:
     """Items of one group that wait for a model. agents: how many callers they come from. oldest: when the first of them
     came, on the scheduler's clock (seconds). Those of the group LEASE are callers that wait for a lease: the scheduler
-    grants it by itself as soon as the model is loaded.
+    grants it by itself as soon as the model is loaded. share: what a batch of the group takes of the model's duration.
     """
 
     group: Hashable
     items: int
     agents: int
     oldest: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .plan import Component, ModelFacts, Place
 from .policy import LEASE, ModelState, Waiting
-from .runners.base import Runner
+from .runners.base import Brief, Runner
 
 
 class Call:
@@ -75,7 +75,8 @@ class GroupQueue:
     def seen(self, group: Hashable) -> Waiting:
         """What a policy is told."""
         agents = sum(1 for count in self._agents.values() if count > 0)
-        return Waiting(group, len(self.items), agents, self.items[0].arrived)
+        share = group.share if isinstance(group, Brief) else 1.0
+        return Waiting(group, len(self.items), agents, self.items[0].arrived, share)
 
 
 @dataclass(eq=False)

@@ -67,7 +67,7 @@ def _in_process(vlm: Vlm, facts: ModelFacts, store: WeightStore, computing: tupl
     if adapter is not None:
         check_base(adapter, vlm.checkpoint, fingerprint(vlm.checkpoint))
     model = InProcessModel(vlm.checkpoint, options.dtype, options.quantization, computing[0], adapter, options.context)
-    return InProcessRunner(model, facts, store)
+    return InProcessRunner(model, facts, store, usual=options.max_tokens)
 
 
 def _served(

@@ -85,7 +85,10 @@ def _words() -> dict[str, Concept]:
             known[word] = Concept("noun", name)
     for name in (*PATTERNS, *GROUPS):
         if name.endswith("striped"):
-            known[name.replace("ally striped", "al stripes").replace("striped", "stripes")] = find_concept(name)  # type: ignore[assignment]
+            concept = find_concept(name)
+            assert concept is not None
+            adjective = name.replace("ally striped", "al striped")  # the world draws "vertical striped" too
+            known |= {adjective: concept, adjective.replace("striped", "stripes"): concept}
     known["dots"], known["grey"] = Concept("pattern", "dotted"), Concept("colour", "gray")
     for name, (family, _) in GROUPS.items():
         known[name] = Concept(family, name)

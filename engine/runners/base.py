@@ -1,6 +1,7 @@
 """What the scheduler needs of a model that it runs: loading, batches, and which items may share one."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...models.errors import UserError
@@ -13,6 +14,15 @@ class OutOfMemory(Exception):
 
 class ModelUnavailable(UserError):
     """The model cannot be loaded or has died; what is asked of it fails with this text, other models go on."""
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A group whose batches are done sooner than the model's others. key: tells it from others. share: of the duration
+    that the plan has for a batch, above 0 and at most 1."""
+
+    key: Hashable
+    share: float
 
 
 class Runner(Protocol):

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from ...models.threads import cpu_threads
-from ...models.vlm.chat import ChatReply, ChatRequest
+from ...models.vlm.chat import ChatReply, ChatRequest, Sampling
 from ...models.vlm.in_process import InProcessModel
 from ..plan import Component, ModelFacts
 from ..residency import NotLoadedError, WeightStore
-from .base import OutOfMemory
+from .base import Brief, OutOfMemory
 from .chat_counts import ChatCounts
 from .loading import loading_to
 
@@ -26,15 +26,21 @@ class InProcessRunner:
     """
 
     def __init__(
-        self, model: InProcessModel, facts: ModelFacts, store: WeightStore, devices: Mapping[str, str] | None = None
+        self,
+        model: InProcessModel,
+        facts: ModelFacts,
+        store: WeightStore,
+        devices: Mapping[str, str] | None = None,
+        usual: int = Sampling.max_tokens,
     ) -> None:
         """facts: of kind "batch"; the components are the model's, of packed weights those given. devices: torch's
         device for each of the plan's that the model may be on, as in {"gpu0": "cuda:0"}; None: the plan's names are
-        torch's.
+        torch's. usual: tokens at most of the answers that the facts' duration is of.
         """
         self._model = model
         self._store = store
         self._devices = devices
+        self._usual = usual
         self._lock = threading.Lock()
         # As many as torch would use here: asked now, for other threads set theirs while they compute.
         self._threads = torch.get_num_threads()
@@ -78,8 +84,11 @@ class InProcessRunner:
 
     def group(self, item: Any) -> Hashable:
         """Requests with one limit on their answers: in a batch every prompt is padded to the longest, and every answer
-        waits for the longest, so that descriptions of pictures keep apart from dialogues."""
-        return self.facts.name, item.sampling.max_tokens if isinstance(item, ChatRequest) else None
+        waits for the longest, so that descriptions of pictures keep apart from dialogues, and go before them."""
+        if not isinstance(item, ChatRequest):
+            return self.facts.name
+        limit = item.sampling.max_tokens
+        return Brief(limit, min(1.0, limit / self._usual))
 
     async def run(self, items: Sequence[Any]) -> list[Any]:
         """See Runner.run. Raises TypeError for items that are no requests."""

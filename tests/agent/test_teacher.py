@@ -25,6 +25,8 @@ from maia.agent.backbones.teacher.beliefs import (
 from maia.agent.backbones.teacher.readings import Reading, Thing, read_scene
 from maia.agent.code_check import check_code
 from maia.agent.replies import parse_reply
+from maia.agent.word_counts import count_words
+from maia.models.errors import ExperimentError
 from maia.models.testbed.language import parse_prompt
 from maia.models.testbed.scene import Concept, Scene, SceneObject, Segments, concept_mask
 from maia.models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
@@ -119,12 +121,12 @@ def test_a_low_test_refutes_what_it_speaks_against(guess: Guess, refuting: set[s
 
 
 def test_the_log_is_read_back() -> None:
-    text = "Log entry 1:\n15 exemplars\nbright: brick wall 9, dog 2, 3\npicture: brick wall 12, nothing 4\nThe highest"
+    text = "Log entry 1:\n15 pictures\nbright: brick wall 9, dog 2, 3\npicture: brick wall 12, nothing 4\nThe highest"
     assert read_counts(text) == Counts(15, {"brick wall": 9, "dog": 2}, {"brick wall": 12})
     assert read_counts("high: dog") is None
-    assert read_high("high: dog, dog + red\nlow: red") == ["dog", "dog + red"]
-    assert read_high("high: nothing\nlow: red") == []
-    assert read_high("15 exemplars") is None
+    assert read_high("high: dog, cat + red\nThe highest") == ["dog", "cat + red"]
+    assert read_high("high: nothing") == []
+    assert read_high("15 pictures") is None
 
 
 class _World:
@@ -132,12 +134,13 @@ class _World:
 
     def __init__(self, answers: Callable[[str], float], lines: Sequence[str] = ()) -> None:
         self.answers, self.lines, self.text = answers, lines, ""
+        self.titles: list[str] = []
 
     def dataset_exemplars(self, system: object) -> tuple[list[float], list[str]]:
         return [1.0] * len(self.lines), list(self.lines)
 
-    def describe_images(self, images: Sequence[str], titles: Sequence[str]) -> str:
-        return "\n".join(f"{title}: {image}" for title, image in zip(titles, images, strict=True))
+    def summarize_images(self, images: Sequence[str]) -> str:
+        return count_words(images)
 
     def text2image(self, prompts: list[str]) -> list[str]:
         return prompts
@@ -147,7 +150,7 @@ class _World:
 
     def log_experiment(self, activations: list[float], images: list[str], titles: list[str], text: str) -> None:
         assert len(activations) == len(images) == len(titles) > 0
-        self.text = text
+        self.text, self.titles = text, list(titles)
 
 
 def _run(written: str, world: _World) -> str:
@@ -157,7 +160,7 @@ def _run(written: str, world: _World) -> str:
     return world.text
 
 
-def test_the_code_counts_what_the_observer_says() -> None:
+def test_the_code_logs_what_the_observer_counts() -> None:
     lines = ["dog, red, animal | snow, cup", "dog, animal | snow", "cat, animal, red, red | nothing"]
     counts = read_counts(_run(code.exemplar_code(), _World(lambda _: 0.0, lines)))
     assert counts is not None
@@ -166,18 +169,19 @@ def test_the_code_counts_what_the_observer_says() -> None:
     assert dict(counts.picture) == {"animal": 3, "dog": 2, "red": 2, "snow": 2, "cat": 1, "cup": 1}
 
 
-FILLERS = {"colours": ["red", "blue"], "nouns": ["cup", "hat"], "places": ["room", "sea"]}
+FILL = [("red", "cup", "room"), ("blue", "hat", "sea")]
 
 
 @pytest.mark.parametrize("scale", [1.0, 9.0])
 @pytest.mark.parametrize(
     ("value", "high"),
     [
-        (lambda p: float("dog" in p), ["dog", "dog + snow"]),
+        (lambda p: float("dog" in p), ["dog"]),
+        (lambda p: float("dog" in p or "snow" in p), ["dog", "snow"]),
         (lambda p: float("dog" in p and "snow" in p), ["dog + snow"]),
         (lambda p: 0.1 * ("dog" in p), []),  # a tenth of what exemplars reach
         (lambda p: 0.9 + 0.1 * ("dog" in p), []),  # the words make no difference
-        (lambda p: 0.3 + 0.6 * ("dog" in p), ["dog", "dog + snow"]),
+        (lambda p: 0.3 + 0.6 * ("dog" in p), ["dog"]),
     ],
 )
 def test_the_code_compares_the_tests(value: Callable[[str], float], high: list[str], scale: float) -> None:
@@ -189,13 +193,16 @@ def test_the_code_compares_the_tests(value: Callable[[str], float], high: list[s
     }
     world = _World(lambda prompt: scale * value(prompt), ["x | y"])
     world.dataset_exemplars = lambda system: ([scale], ["x"])  # type: ignore[method-assign]
-    assert read_high(_run(code.tests_code(tests, FILLERS), world)) == high
+    assert read_high(_run(code.tests_code(tests, FILL), world)) == high
+    # The pictures of what is high come first, those of other tests beside them to compare with.
+    assert world.titles[: 2 * len(high)] == [name for name in high for _ in range(2)]
+    assert len(world.titles) == 2 * code.SHOWN
 
 
 @given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
 def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word: str, other: str) -> None:
     forms = {word: teacher._form(word), f"{word} + {other}": teacher._form(word, other), NEITHER: teacher._form()}
-    written = code.tests_code(forms, FILLERS)
+    written = code.tests_code(forms, FILL)
     assert check_code(written, methods_of()) is None
     parsed = parse_reply(phrases.experiment(phrases.hypotheses("", [word]), written))
     assert parsed.code == written
@@ -208,8 +215,10 @@ def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word
 @given(taken=st.sets(st.sampled_from(WORDS), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_fillers_are_none_of_the_concepts_nor_of_their_kind(taken: set[str], seed: int) -> None:
     members = frozenset().union(*(members_of(word) for word in taken))
-    for name, words in teacher._fillers(random.Random(seed), members).items():
-        assert len(set(words)) == teacher.FILLERS, name
+    fill = teacher._fillers(random.Random(seed), members)
+    assert len(fill) == teacher.FILLERS
+    for family, words in zip((COLOURS, NOUNS, BACKGROUNDS), zip(*fill, strict=True), strict=True):
+        assert len(set(words)) == len(words) and set(words) <= set(family)
         for word in words:
             kinds = [set(group) for _, group in GROUPS.values() if word in group]
             assert word not in members and not any(kind & members for kind in kinds)
@@ -218,12 +227,23 @@ def test_fillers_are_none_of_the_concepts_nor_of_their_kind(taken: set[str], see
 @given(seed=st.integers(0, 10**6))
 def test_every_slip_is_found_before_the_code_runs_or_while_it_does(seed: int) -> None:
     rng = random.Random(seed)
-    for written in (code.exemplar_code(), code.tests_code({"a": "a {c} {n}"}, FILLERS)):
+    for written in (code.exemplar_code(), code.tests_code({"a": "a {c} {n}"}, FILL)):
         broken = phrases.slipped(written, rng)
         assert broken != written
         if check_code(broken, methods_of()) is None:
             with pytest.raises((NameError, TypeError)):
                 _run(broken, _World(lambda _: 1.0, ["dog | snow"]))
+
+
+@given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
+def test_a_place_mistaken_for_a_thing_is_refused_by_the_world(word: str, other: str) -> None:
+    forms = {name: teacher._form(name) for name in (word, other)}
+    mistaken = teacher._mistaken(forms)
+    assert bool(mistaken) == any(name in BACKGROUNDS for name in forms)
+    for name, form in mistaken.items():
+        if form != forms[name]:
+            with pytest.raises(ExperimentError, match=r"has no colour|Two backgrounds"):
+                parse_prompt(form.format(c="red", n="cup", p="snow"), 1)
 
 
 @given(a=st.sampled_from(WORDS), b=st.sampled_from(WORDS), kind=st.sampled_from(["single", "or", "given"]))

@@ -1,5 +1,7 @@
 """The policy's rules one by one, on states made by hand; and what holds in every state that random runs reach."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,6 +161,17 @@ def test_most_agents_a_second_first_unless_others_have_waited_longer():
     assert decide(slow, alone, now=10) == Run("few", "g", 4)
     equal = [model_state(m, "loaded", waiting(4, age)) for m, age in ((A, 9), (B, 5))]
     assert decide(*equal, now=10) == Run("b", "g", 4)
+
+
+def test_a_group_that_is_done_sooner_goes_first_and_waits_less_for_company():
+    """Descriptions of pictures and dialogues of one model: whoever waits for a description joins the dialogues."""
+    model = make_model("vlm", duration=Duration(4.0, 1.0))
+    long, short = waiting(4, 0.0, agents=4, group="long"), waiting(4, 1.0, agents=4, group="short", share=0.1)
+    assert decide(model_state(model, "loaded", long, short), now=10) == Run("vlm", "short", 4)
+    assert decide(model_state(model, "loaded", long, replace(short, share=1.0)), now=10) == Run("vlm", "long", 4)
+    few = model_state(model, "loaded", waiting(2, 5.0, group="short", share=0.1))
+    assert decide(few, now=5.1, thinking=1, agents=1) == Wait(5.4)
+    assert decide(few, now=5.4, thinking=1, agents=1) == Run("vlm", "short", 2)
 
 
 def test_slots_are_kept():

@@ -121,6 +121,8 @@ async def test_only_requests_are_taken():
     await runner.load("cpu")
     longer = replace(request("x"), sampling=Sampling(0.9, 0.95, 60))
     assert runner.group(request()) == runner.group(request("x", 9)) != runner.group(longer)
+    assert runner.group(longer).share == 60 / Sampling.max_tokens
+    assert runner.group(replace(longer, sampling=Sampling(max_tokens=9999))).share == 1.0
     with pytest.raises(TypeError, match="ChatRequest"):
         await runner.run(["Which concept?"])
 

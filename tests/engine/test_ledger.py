@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from maia.engine.ledger import BudgetError, Ledger
 from maia.engine.plan import Component, Device, Duration, ModelFacts, Place, Workspace
 from maia.engine.queues import Call, GroupQueue, Item, ModelEntry
+from maia.engine.runners.base import Brief
 
 VAE = Component("vae", 6)
 
@@ -133,6 +134,13 @@ def test_a_call_is_answered_with_its_last_item(loop):
     gone, _ = call(loop, "a", 1)
     gone.future.cancel()
     assert gone.answer(0, 1) is False
+
+
+def test_a_policy_is_told_of_groups_that_are_done_sooner(loop):
+    queue = GroupQueue()
+    queue.add([Item(0, Call("a", 1, loop.create_future()), 0, 2.0)])
+    assert queue.seen(Brief("short", 0.25)).share == 0.25
+    assert queue.seen("short").share == 1.0
 
 
 def test_a_queue_is_first_in_first_out_and_what_is_put_back_is_first_again(loop):

@@ -232,9 +232,9 @@ def make_model(name: str, nbytes: int = 10, workspace: Workspace | None = None, 
 # States for the policy alone
 
 
-def waiting(items: int, oldest: float = 0.0, agents: int = 1, group: Hashable = "g") -> Waiting:
+def waiting(items: int, oldest: float = 0.0, agents: int = 1, group: Hashable = "g", share: float = 1.0) -> Waiting:
     """Items that wait."""
-    return Waiting(group, items, agents, oldest)
+    return Waiting(group, items, agents, oldest, share)
 
 
 def model_state(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS, PATTERNS
+from ...word_counts import BRIGHT, WHOLE
 from ..scripted.evidence import family_of, members_of
 
 WORDS: tuple[str, ...] = (*NOUNS, *COLOURS, *PATTERNS, *BACKGROUNDS, *GROUPS)
@@ -45,13 +46,13 @@ class Counts:
     picture: Mapping[str, int]
 
 
-_TOTAL = re.compile(r"^(\d+) exemplars$", re.MULTILINE)
-_LIST = {name: re.compile(rf"^{name}: (.+)$", re.MULTILINE) for name in ("bright", "picture", "high", "low")}
+_TOTAL = re.compile(r"^(\d+) pictures$", re.MULTILINE)
+_LIST = {name: re.compile(rf"^{name}: (.+)$", re.MULTILINE) for name in (BRIGHT, WHOLE, "high")}
 
 
 def read_counts(text: str) -> Counts | None:
     """The counts in a result; None where it holds none."""
-    total, bright, picture = _TOTAL.search(text), _LIST["bright"].search(text), _LIST["picture"].search(text)
+    total, bright, picture = _TOTAL.search(text), _LIST[BRIGHT].search(text), _LIST[WHOLE].search(text)
     if total is None or bright is None or picture is None:
         return None
     return Counts(int(total[1]), _counted(bright[1]), _counted(picture[1]))
@@ -90,9 +91,10 @@ def guesses(counts: Counts) -> list[Guess]:
 
 
 def read_high(text: str) -> list[str] | None:
-    """Names of the tests that were high, in their order; None where the result tells of none."""
-    high, low = _LIST["high"].search(text), _LIST["low"].search(text)
-    if high is None or low is None:
+    """Names of the tests that were high, in their order, without pairs of which a word is high alone; None where the
+    result tells of none."""
+    high = _LIST["high"].search(text)
+    if high is None:
         return None
     return [] if high[1] == NOTHING else high[1].split(", ")
 

@@ -43,12 +43,12 @@ _SLIPS = (
     ("tools.text2image(", "tools.text_to_image("),
     ("system.neuron(", "system.neurons("),
     ("tools.log_experiment(", "tools.log("),
-    ("tools.describe_images(images, titles)", "tools.describe_images(images)"),
+    ("tools.summarize_images(images)", "tools.summarize(images)"),
     ("means[name] = ", "mean[name] = "),
     ("tools.dataset_exemplars(system)", "tools.dataset_exemplars()"),
-    ("len(activations)", "len(activation)"),
-    ("shown, titles, text)", "shown titles, text)"),
-    (" text)", " text"),
+    ("/ len(fill)", "/ len(fills)"),
+    ("images[:3]), text)", "images[:3]), text"),
+    ("list(dict", "list dict"),
 )
 
 

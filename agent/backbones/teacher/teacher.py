@@ -5,7 +5,7 @@ can follow.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS
@@ -130,9 +130,13 @@ class Teacher:
         tests[NEITHER] = _form()
         self._tested = set(tests)
         labels = [guess.label for guess in self._believed if {guess.a, guess.b or guess.a} <= set(words)][:2]
-        fillers = _fillers(self._rng, frozenset().union(*(members_of(word) for word in words)))
-        written = code.tests_code(tests, fillers, self._exemplars)
-        return self._experiment("tests", phrases.hypotheses(before, labels or [words[0]]), written, turn)
+        fill = _fillers(self._rng, frozenset().union(*(members_of(word) for word in words)))
+        before = phrases.hypotheses(before, labels or [words[0]])
+        reply = self._experiment("tests", before, code.tests_code(tests, fill, self._exemplars), turn)
+        if turn not in self.untrained and (mistaken := _mistaken(tests)) and self._rng.random() < self._slip:
+            self.untrained.add(turn)
+            return phrases.experiment(before, code.tests_code(mistaken, fill, self._exemplars))
+        return reply
 
 
 def _words_of(believed: Sequence[Guess]) -> list[str]:
@@ -147,12 +151,17 @@ def _failed(result: str) -> bool:
     return "This reply does not count as an experiment." in result or "Your code raised an error" in result
 
 
-def _fillers(rng: random.Random, taken: frozenset[str]) -> dict[str, list[str]]:
-    """Random words that are none of the concepts in question, nor of their groups."""
+def _fillers(rng: random.Random, taken: frozenset[str]) -> list[tuple[str, ...]]:
+    """Random (colour, noun, background), FILLERS times: none of the concepts in question, nor of their groups."""
     related = {word for _, members in GROUPS.values() if taken & set(members) for word in members}
-    families = {"colours": tuple(COLOURS), "nouns": tuple(NOUNS), "places": tuple(BACKGROUNDS)}
-    free = {name: [word for word in words if word not in taken | related] for name, words in families.items()}
-    return {name: rng.sample(words, FILLERS) for name, words in free.items()}
+    free = ([word for word in family if word not in taken | related] for family in (COLOURS, NOUNS, BACKGROUNDS))
+    return list(zip(*(rng.sample(words, FILLERS) for words in free), strict=True))
+
+
+def _mistaken(tests: Mapping[str, str]) -> dict[str, str]:
+    """The tests with places in the place of things, which the world refuses to draw. Empty where there are none."""
+    wrong = {name: f"a {{c}} {name}, {{p}}" for name in tests if name in BACKGROUNDS}
+    return {**tests, **wrong} if wrong else {}
 
 
 def _form(*concepts: str) -> str:
