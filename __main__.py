@@ -4,20 +4,22 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 from rich.console import Console
 
 from .agent.index_commands import Detector, Device, Weights, index_app
 from .benchmarks.commands import bench_app
-from .benchmarks.evaluate_command import evaluate
+from .benchmarks.evaluate_command import evaluate, paper_units
 from .benchmarks.finetune_commands import finetune_app
 from .benchmarks.people_commands import notebook, usefulness
 from .benchmarks.synthetic_commands import synthetic_app
 from .models.errors import UserError
 
 if TYPE_CHECKING:
+    from .agent.run import Opened
+    from .engine.items import Purpose
     from .engine.profile import Profile
     from .models.targets import Unit
 
@@ -37,6 +39,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(finetune_app, name="finetune")
 app.add_typer(synthetic_app, name="synthetic")
 app.command()(evaluate)
+app.command()(paper_units)
 app.command()(notebook)
 app.command()(usefulness)
 
@@ -138,15 +141,17 @@ def describe(
     without: Annotated[
         str | None, typer.Option(help="Tools to leave out, with commas: an ablation, as text2image,edit_images.")
     ] = None,
+    drawings: Annotated[
+        str, typer.Option(help="Offline world: what experiments draw with: exploration, or evaluation (an ablation).")
+    ] = "exploration",
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .agent.api import removable
     from .agent.guards import guards_named
-    from .agent.run import open_target
+    from .agent.run import open_units
+    from .engine.items import Purpose
     from .engine.profile import load_profile
     from .engine.vlm import with_backbone, with_model
-    from .models.targets import parse_units
-    from .models.testbed.world import World
 
     chosen = with_model(load_profile(profile), vlm, url, adapter, context)
     chosen = with_backbone(chosen, backbone or chosen.backbone)
@@ -161,13 +166,17 @@ def describe(
         detector=detector or chosen.detector,
     )
     watching = guards_named(guards)
+    if drawings not in get_args(Purpose):
+        raise UserError(f"there are no drawings {drawings!r}: choose from {', '.join(get_args(Purpose))}.")
+    if drawings != "exploration" and chosen.world != "testbed":
+        raise UserError("--drawings is for the offline world: elsewhere another profile has another generator.")
     removed = removable([name.strip() for name in without.split(",") if name.strip()] if without else ())
-    named = parse_units(units, open_target(chosen.target, World(), chosen))
-    _run(named, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching, removed)
+    opened, drawn = open_units(units, chosen.target, chosen), cast("Purpose", drawings)
+    _run(opened, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching, removed, drawn)
 
 
 def _run(
-    units: "list[Unit]",
+    units: "list[Unit] | Opened",
     out: Path,
     profile: "Profile",
     jobs: int | None,
@@ -178,6 +187,7 @@ def _run(
     record_calls: Path | None = None,
     guards: tuple[str, ...] | None = None,
     removed: tuple[str, ...] = (),
+    drawings: "Purpose" = "exploration",
 ) -> None:
     from .agent.experiment import Settings
     from .agent.guards import GUARDS
@@ -195,10 +205,16 @@ def _run(
     _announce(profile, out)
     watching = GUARDS if guards is None else guards
     settings = Settings(
-        turns=turns or profile.turns, seed=seed, sandbox=sandbox, guards=watching, removed_tools=removed
+        turns=turns or profile.turns,
+        seed=seed,
+        sandbox=sandbox,
+        guards=watching,
+        removed_tools=removed,
+        drawings=drawings,
     )
     with locked(out):  # until the report is written: scores.json has one writer as well
-        with TerminalProgress(console, len(units)) as bars:
+        named = units if isinstance(units, list) else units.units
+        with TerminalProgress(console, len(named)) as bars:
             run = describe_units(
                 units, out, profile=profile, jobs=jobs, settings=settings, progress=bars, record_calls=record_calls
             )

@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import fcntl
-import importlib.metadata
 import json
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engine.assembly import assemble
 from ..engine.detector_options import detector_of
-from ..engine.exemplars import ExemplarIndex, Manifest
-from ..engine.profile import DESCRIBERS, GENERATORS, Profile, load_profile
+from ..engine.exemplars import ExemplarIndex
+from ..engine.profile import DESCRIBERS, Profile, load_profile
 from ..engine.runners.generator import EDIT, TEXT_TO_IMAGE
 from ..engine.scheduler import Scheduler
 from ..engine.targets import load_target
@@ -30,12 +29,12 @@ from .backbones.registry import backbone_name, load_backbone, model_of
 from .backbones.vlm import VlmBackbone
 from .experiment import Progress, Settings, run_units
 from .observer import Observer
+from .run_facts import facts_of, joined
 from .services import Models, Services, scheduler_of
 from .transcript import Conclusion, ImageStore, Transcript, remove_unfinished
 
-VERSIONED = ("torch", "transformers", "numpy", "pillow", "skia-python")
-GROWING = ("units", "target")
-"""Facts of run.json that a later call on the same directory may add to."""
+if TYPE_CHECKING:
+    from ..models.testbed.world import World
 
 # Of the running thread or task: another one in this process is refused as another process is.
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
@@ -85,6 +84,25 @@ class Run:
         close_model(scheduler_of(self.services))
 
 
+@dataclass
+class Opened:
+    """Units with what was loaded to know them, for one run. world: whose pictures targets see; targets: by name, those
+    that are loaded already."""
+
+    units: list[Unit]
+    world: "World"
+    targets: dict[str, Target] = field(default_factory=dict)
+
+
+def open_units(units: str, target: str, profile: Profile) -> Opened:
+    """The units that "layer=3,47:other=9" names, of that target, which is loaded: `describe` takes it from here."""
+    from ..models.testbed.world import World
+
+    world = World()
+    loaded = open_target(target, world, profile)
+    return Opened(parse_units(units, loaded), world, {target: loaded})
+
+
 def open_services(
     targets: Sequence[str],
     layers: dict[str, list[str]],
@@ -92,18 +110,20 @@ def open_services(
     out: Path,
     progress: RunProgress,
     vlm: Vlm | None = None,
+    known: Opened | None = None,
 ) -> dict[str, Services]:
     """Load each target with its exemplar index (built on first use, kept in the cache), and one scheduler for all.
 
-    vlm: the profile's vision-language model, if a backbone uses it. An index that has to be built is built before the
-    scheduler starts, with nothing else on the device.
+    vlm: the profile's vision-language model, if a backbone uses it. known: what is loaded already. An index that has to
+    be built is built before the scheduler starts, with nothing else on the device.
     """
     from ..models.testbed.describer import Describer
     from ..models.testbed.world import World
 
-    world = World()
+    world = known.world if known is not None else World()
     images = ImageStore(out / "images")
-    opened = {name: open_target(name, world, profile) for name in targets}
+    loaded = known.targets if known is not None else {}
+    opened = {name: loaded.get(name) or open_target(name, world, profile) for name in targets}
     indexes = {name: open_index(target, layers[name], profile, progress) for name, target in opened.items()}
     scheduler = assemble(opened, world, Describer(), profile.jobs, profile, vlm, progress.server)
     models = Models() if profile.world == "testbed" else Models(TEXT_TO_IMAGE, EDIT)
@@ -176,7 +196,7 @@ def open_index(target: Target, layers: list[str], profile: Profile, progress: Ru
 
 
 def describe(
-    units: str | Sequence[Unit],
+    units: str | Sequence[Unit] | Opened,
     out: str | Path,
     target: str | None = None,
     backbone: str | Backbone | None = None,
@@ -190,9 +210,9 @@ def describe(
 ) -> Run:
     """Describe units and leave the run in `out`; the same call on the same directory goes on where it stood.
 
-    units: "layer=3,47:other=9" of one target, or a list of Unit (of several targets). What is None comes from the
-    profile. backbone: a name, or any object that is one. record_calls: a file to which every call of a model is
-    appended (see `Metrics.record_to`). Raises UserError for what a person has to mend: unknown names, another run's
+    units: "layer=3,47:other=9" of one target, a list of Unit (of several targets), or `open_units`'. What is None comes
+    from the profile. backbone: a name, or any object that is one. record_calls: a file to which every call of a model
+    is appended (see `Metrics.record_to`). Raises UserError for what a person has to mend: unknown names, another run's
     directory, no sandbox.
     """
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
@@ -204,7 +224,8 @@ def describe(
     progress = progress or RunProgress()
     settings = settings or Settings(turns=turns or chosen.turns, seed=seed)
     path = Path(out)
-    named = _units(units, target or chosen.target, chosen)
+    known = _opened(units, target or chosen.target, chosen)
+    named = known.units
     names = list(dict.fromkeys(unit.target for unit in named))
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
     vlm = model_of(chosen) if given is None else None
@@ -212,7 +233,7 @@ def describe(
     facts = facts_of(named, backbone_name(chosen, vlm), chosen, settings, vlm)
     with locked(path):
         joined(path, facts)  # refused before an index is built for it
-        services = open_services(names, layers, chosen, path, progress, vlm)
+        services = open_services(names, layers, chosen, path, progress, vlm, known)
         try:
             for unit in named:
                 services[unit.target].target.check(unit)
@@ -272,91 +293,16 @@ def write_metrics(path: Path, services: Mapping[str, Services], backbone: Backbo
         write_whole(path / "metrics.json", (json.dumps(report, indent=1) + "\n").encode())
 
 
-def _units(units: str | Sequence[Unit], target: str, profile: Profile) -> list[Unit]:
-    if isinstance(units, str):
-        from ..models.testbed.world import World
+def _opened(units: str | Sequence[Unit] | Opened, target: str, profile: Profile) -> Opened:
+    from ..models.testbed.world import World
 
-        return parse_units(units, open_target(target, World(), profile))
+    if isinstance(units, Opened):
+        return units
+    if isinstance(units, str):
+        return open_units(units, target, profile)
     if not units:
         raise UserError("no units were named: give --units layer=index, such as blocks.10=47.")
-    return list(units)
-
-
-def dataset_facts(profile: Profile) -> dict[str, Any]:
-    """What exemplars of a run with this profile are taken from: name, number of images, fingerprint."""
-    from ..models.testbed.dataset import DATASET_SIZE, dataset_fingerprint
-
-    if profile.index is not None:
-        manifest = Manifest.read(Path(profile.index))
-        return {
-            "name": manifest.dataset,
-            "images": manifest.facts.dataset_size,
-            "fingerprint": manifest.facts.dataset_fingerprint,
-        }
-    return {
-        "name": profile.world,
-        "images": profile.dataset_images or DATASET_SIZE,
-        "fingerprint": dataset_fingerprint(),
-    }
-
-
-def facts_of(
-    units: Sequence[Unit], backbone: str, profile: Profile, settings: Settings, vlm: Vlm | None = None
-) -> dict[str, Any]:
-    """The content of run.json for a run of these units alone. vlm: the model behind the backbone, if it has one."""
-    from ..models.testbed.packs import available
-
-    generators = {task: dict(entries) for task in GENERATORS if (entries := getattr(profile, task)) is not None}
-    return {
-        "units": [str(unit) for unit in units],
-        "target": sorted({unit.target for unit in units}),
-        "backbone": backbone,
-        **({"vlm": vlm.facts} if vlm is not None else {}),
-        **({"detector": asdict(detector_of(profile))} if SYNTHETIC in {unit.target for unit in units} else {}),
-        **({"describer": profile.describer} if profile.describer is not None else {}),
-        "world": profile.world,
-        "dataset": dataset_facts(profile),
-        **({"generators": generators} if generators else {}),
-        "packs": {name: len(nouns) for name, nouns in available().items()},
-        "task": settings.task,
-        "seed": settings.seed,
-        "turns": settings.turns,
-        "removed_tools": list(settings.removed_tools),
-        "guards": list(settings.guards),
-        "check_code": settings.check_code,
-        "sandbox": settings.sandbox,
-        "drawings": settings.drawings,
-        "versions": {name: _version(name) for name in VERSIONED},
-    }
-
-
-def joined(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """`facts` with the units that the directory's run.json has already.
-
-    Raises UserError when the directory holds a run with other settings, or its run.json is damaged.
-    """
-    file = path / "run.json"
-    if not file.exists():
-        return facts
-    try:
-        old = json.loads(file.read_text(encoding="utf-8"))
-        units, targets = list(map(str, old["units"])), set(map(str, old["target"]))
-        old.setdefault("drawings", Settings.drawings)  # of before there was the choice
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
-    different = [name for name in facts if name not in (*GROWING, "versions") and old.get(name) != facts[name]]
-    if different:
-        raise UserError(
-            f"{path} holds a run with other settings ({', '.join(different)}): give the same options, or another --out."
-        )
-    return facts | {
-        "units": list(dict.fromkeys([*units, *facts["units"]])),
-        "target": sorted({*targets, *facts["target"]}),
-    }
-
-
-def _version(package: str) -> str:
-    return importlib.metadata.version(package)
+    return Opened(list(units), World())
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ def evaluate(
     ] = None,
     clip: Annotated[Path | None, typer.Option(help="Folder of the CLIP of clip-dissect.")] = None,
     concepts: Annotated[Path | None, typer.Option(help="Its concepts: a text file, one a line.")] = None,
+    milan: Annotated[Path | None, typer.Option(help="MILAN's checkpoint: then milan is a baseline, too.")] = None,
     backbone: Annotated[str, typer.Option(help="How that model is run: in-process or served.")] = "in-process",
     seed: Annotated[int, typer.Option(help="Of prompts, their order, and pictures.")] = 0,
 ) -> None:
@@ -56,7 +57,7 @@ def evaluate(
     from ..engine.profile import load_profile
     from ..engine.vlm import with_model
     from .quality.evaluate_methods import BASELINES, compare, read_methods
-    from .quality.evaluate_people import CAPTION, DISSECT
+    from .quality.evaluate_people import CAPTION, DISSECT, MILAN
 
     for name, chosen, choices in (("writer", writer, WRITERS), ("selector", selector, SELECTORS)):
         if chosen not in choices:
@@ -75,11 +76,25 @@ def evaluate(
         runs = [*(runs or ()), *_suite(suite, out, own, sizes)]
     found = read_methods(runs or ())
     known = list(BASELINES) if own.world == "testbed" else ["random", *([DISSECT] if clip else ())]
-    known += [CAPTION] if vlm is not None else []
+    known += [*([CAPTION] if vlm is not None else []), *([MILAN] if milan else [])]
     named = known if baseline is None else [name for name in baseline if name != "none"]
     comparison = compare(found, named, known)
     _told(comparison)
-    _evaluate(comparison, own, Asked(writer, selector, clip, concepts), seed, out)
+    _evaluate(comparison, own, Asked(writer, selector, clip, concepts, milan, own.device or "cpu"), seed, out)
+
+
+def paper_units(
+    target: Annotated[str, typer.Argument(help="resnet152, clip-rn50 or dino-vits8.")],
+    seed: Annotated[int, typer.Option(help="By which units are drawn from each layer.")] = 0,
+) -> None:
+    """Print as many units of each layer as the paper had (table A3), as `--units` takes them.
+
+    The paper does not say which it drew; these are drawn by the seed.
+    """
+    from .quality.paper_values import LAYER_SIZES, paper_counts, unit_lists
+
+    counts = paper_counts(target)
+    print(unit_lists(target, counts, LAYER_SIZES[target], seed))
 
 
 def _suite(name: str, out: Path, profile: "Profile", sizes: dict[str, int | None]) -> list[str]:
@@ -102,7 +117,8 @@ def _told(comparison: "Comparison") -> None:
 
 def _evaluate(comparison: "Comparison", profile: "Profile", asked: "Asked", seed: int, out: Path) -> dict[str, Any]:
     from ..agent.progress import TerminalProgress
-    from ..agent.run import dataset_facts, locked, model_of, open_services
+    from ..agent.run import locked, model_of, open_services
+    from ..agent.run_facts import dataset_facts
     from ..agent.services import scheduler_of
     from ..engine.vlm_runner import close_model
     from ..models.targets import Unit

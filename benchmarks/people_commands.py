@@ -31,14 +31,12 @@ def notebook(
     seed: Annotated[int, typer.Option(help="Of the notebooks' order, and of pictures.")] = 0,
 ) -> None:
     """Write a Jupyter notebook for each unit: the same task, system and tools as the agent has (the paper's C3)."""
-    from ..agent.run import open_target
+    from ..agent.run import open_units
     from ..engine.profile import load_profile
-    from ..models.targets import parse_units
-    from ..models.testbed.world import World
     from .baselines.human_notebook import write_notebook
 
     chosen = load_profile(profile)
-    named = parse_units(units, open_target(target or chosen.target, World(), chosen))
+    named = open_units(units, target or chosen.target, chosen).units
     written = write_notebook(out, named, profile, seed)
     console.print(f"{len(written)} notebooks in {out}; open one with Jupyter (pip install jupyterlab).", soft_wrap=True)
     console.print(f"Then: maia evaluate RUN {out / 'run'} --out …", soft_wrap=True)

@@ -316,6 +316,17 @@ def test_the_same_command_again_changes_nothing(profile: Path, run: Path, finish
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+def test_the_target_is_loaded_once(profile: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network or a detector may take minutes: what was loaded to read --units is what the run asks."""
+    loaded: list[str] = []
+    load = maia.agent.run.load_target
+    monkeypatch.setattr(
+        maia.agent.run, "load_target", lambda name, *rest, **more: loaded.append(name) or load(name, *rest, **more)
+    )
+    assert describe(profile, run).code == 0
+    assert loaded == ["ground-truth"]
+
+
 def test_the_same_from_python(profile: Path, tmp_path: Path, finished: tuple[Path, Said]) -> None:
     run = maia.describe(UNITS, tmp_path / "run", profile=str(profile))
     path = Path("units") / UNIT / "transcript.jsonl"

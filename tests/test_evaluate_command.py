@@ -20,6 +20,14 @@ def cache(tmp_path: Path) -> Iterator[None]:
         yield
 
 
+def test_the_papers_units_are_printed_as_the_command_takes_them() -> None:
+    told = call("paper-units", "resnet152", "--seed", "3")
+    assert told.code == 0 and told.out.count("=") == 5 and told.out.count(",") == 100 - 5
+    assert told.out != call("paper-units", "resnet152").out
+    wrong = call("paper-units", "resnet18")
+    assert wrong.code != 0 and "resnet152" in wrong.err + wrong.out
+
+
 @pytest.mark.timeout(600)
 def test_the_suite_makes_its_runs_and_all_tables(tmp_path: Path) -> None:
     out, profile = tmp_path / "study", tmp_path / "small.yaml"
@@ -32,7 +40,14 @@ def test_the_suite_makes_its_runs_and_all_tables(tmp_path: Path) -> None:
     assert "Tables and figures" in told.out
     found = json.loads((out / RESULTS).read_text())
     methods = {row["method"] for row in found["measured"]}
-    assert {"agent", "agent: exemplars only", "agent: generated only", "exemplar-only", "random"} <= methods
+    assert {
+        "agent",
+        "agent: exemplars only",
+        "agent: generated only",
+        "agent: other generator",
+        "exemplar-only",
+        "random",
+    } <= methods
     rows = {(row["layer"], row["method"]): row for row in found["measured"]}
     for kind in ("single", "or", "conditional"):
         agent = rows[kind, "agent"]

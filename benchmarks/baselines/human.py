@@ -9,15 +9,12 @@ import asyncio
 import base64
 import concurrent.futures
 import html
-import inspect
 import json
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-
-from PIL import Image
 
 from ...agent.api import api_methods
 from ...agent.backbones.base import Message
@@ -27,13 +24,12 @@ from ...agent.replies import parse_reply
 from ...agent.run import (
     RunProgress,
     describer_of,
-    facts_of,
-    joined,
     locked,
     open_services,
     write_metrics,
     write_truths,
 )
+from ...agent.run_facts import facts_of, joined
 from ...agent.services import Services, running, scheduler_of
 from ...agent.system import System
 from ...agent.tools import Tools
@@ -43,6 +39,7 @@ from ...engine.vlm_runner import close_model
 from ...models.errors import ExperimentError, UserError
 from ...models.files import write_whole
 from ...models.targets import Unit
+from .human_calls import CallNames, Plain, by_name
 
 BACKBONE = "human"
 """Of transcripts and run.json; the tables' method."""
@@ -179,7 +176,7 @@ class HumanSession:
         self._settings = settings
         self.task = "\n".join(prompts_of(settings, Human()))
         self._calls: list[str] = []
-        self._named = _Named()
+        self._named = CallNames()
         self._tools: Tools | None = None
         methods = api_methods(settings.removed_tools)
         self.system = Plain("system", methods["system"], System, self._call)
@@ -201,7 +198,7 @@ class HumanSession:
         call = f"{name}.{method}({', '.join(written)})"
         target = System(self._services, self.unit) if name == "system" else self._tools
         try:
-            pending = getattr(target, method)(*map(_by_name, args), **{k: _by_name(v) for k, v in kwargs.items()})
+            pending = getattr(target, method)(*map(by_name, args), **{k: by_name(v) for k, v in kwargs.items()})
         except TypeError as error:
             raise ExperimentError(f"{name}.{method}: {str(error).partition('.')[2] or error}") from None
         try:
@@ -301,76 +298,6 @@ class HumanSession:
                 f"this unit was concluded already: delete {self._transcript.path} to describe it again, or go on with "
                 "the next notebook."
             )
-
-
-class Plain:
-    """An object of the API without `await`: `system` or `tools`, with the agent's methods and docstrings."""
-
-    def __init__(
-        self,
-        name: str,
-        methods: Sequence[str],
-        of: type,
-        call: Callable[[str, str, Sequence[Any], dict[str, Any]], Any],
-    ) -> None:
-        self._name, self.__doc__ = name, of.__doc__
-        for method in methods:
-            setattr(self, method, _plain(name, method, getattr(of, method), call))
-
-    def __repr__(self) -> str:
-        return self._name
-
-
-def _plain(name: str, method: str, function: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
-    """What a person calls: with the method's name, docstring and signature, for Jupyter's help."""
-
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        return call(name, method, args, kwargs)
-
-    signature = inspect.signature(function)
-    asked.__name__, asked.__doc__ = method, function.__doc__
-    setattr(asked, "__signature__", signature.replace(parameters=list(signature.parameters.values())[1:]))  # noqa: B010
-    return asked
-
-
-def _by_name(value: Any) -> Any:
-    """Objects of the API go by their names, as they come out of the agent's sandbox."""
-    return repr(value) if isinstance(value, Plain) else value
-
-
-class _Named:
-    """Names for pictures, by the call that made them, so that the record of an experiment tells which were measured."""
-
-    def __init__(self) -> None:
-        self._lists: dict[str, list[Image.Image]] = {}
-        self._places: dict[int, str] = {}
-
-    def assigned(self, result: Any) -> str:
-        """The left side of an assignment: "images_1 = ", or "_, images_2 = "; "" where there are no pictures."""
-        parts = result if isinstance(result, tuple) else (result,)
-        names = [self._new(part) if _are_images(part) else "_" for part in parts]
-        return f"{', '.join(names)} = " if any(name != "_" for name in names) else ""
-
-    def _new(self, images: list[Image.Image]) -> str:
-        name = f"images_{len(self._lists) + 1}"
-        self._lists[name] = list(images)  # kept, so that no other object gets their ids
-        self._places |= {id(image): f"{name}[{place}]" for place, image in enumerate(images)}
-        return name
-
-    def written(self, value: Any) -> str:
-        """An argument as the record has it: Python, with pictures by name; those that no call made are `image`."""
-        if isinstance(value, Image.Image):
-            return self._places.get(id(value), "image")
-        if not isinstance(value, list | tuple):
-            return repr(value)
-        for name, images in self._lists.items():
-            if len(images) == len(value) and all(a is b for a, b in zip(images, value, strict=True)):
-                return name
-        return f"[{', '.join(map(self.written, value))}]"
-
-
-def _are_images(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, Image.Image) for entry in value)
 
 
 class _Machine:

@@ -1,143 +1,25 @@
-"use strict";
-(() => {
-  const FORMAT = 1;
-  const DATA = JSON.parse(document.getElementById("data").textContent);
-  const find = (id) => document.getElementById(id);
-  let judge = "", steps = [], chosen = [], saving = true;
-
-  // Numbers 0 <= x < 1 that depend on the text alone: FNV-1a makes a state of it, xorshift goes on from there.
-  function stream(text) {
-    let state = 0x811c9dc5;
-    for (let i = 0; i < text.length; i++) state = Math.imul(state ^ text.charCodeAt(i), 0x01000193);
-    state = state || 1;
-    const next = () => {
-      state ^= state << 13;
-      state ^= state >>> 17;
-      state ^= state << 5;
-      return (state >>> 0) / 4294967296;
-    };
-    for (let i = 0; i < 16; i++) next();
-    return next;
-  }
-
-  function shuffled(list, next) {
-    const result = [...list];
-    for (let i = result.length - 1; i > 0; i--) {
-      const j = Math.floor(next() * (i + 1));
-      [result[i], result[j]] = [result[j], result[i]];
-    }
-    return result;
-  }
-
+// Two descriptions beside a truth. An answer is 0 or 1, of the trial's texts.
+blindForm({
+  name: "agreement",
   // Every judge has an order and sides of their own. What is asked again stands in the first half, and comes in the
   // second with its sides swapped.
-  function plan(name) {
-    const next = stream(DATA.form + "\n" + name.toLowerCase());
-    const order = shuffled(DATA.trials, next).map((trial) => ({ trial, repeat: false, left: next() < 0.5 ? 0 : 1 }));
+  plan(next, shuffled, data) {
+    const order = shuffled(data.trials, next).map((trial) => ({ trial, repeat: false, left: next() < 0.5 ? 0 : 1 }));
     const half = Math.ceil(order.length / 2);
     const early = order.slice(0, half);
     const again = shuffled(early, next)
-      .slice(0, DATA.repeats)
+      .slice(0, data.repeats)
       .map((step) => ({ trial: step.trial, repeat: true, left: 1 - step.left }));
     return [...early, ...shuffled([...order.slice(half), ...again], next)];
-  }
-
-  const place = () => `maia-agreement/${DATA.form}/${judge.toLowerCase()}`;
-
-  function save() {
-    try {
-      localStorage.setItem(place(), JSON.stringify(chosen));
-    } catch (error) {
-      saving = false;
-    }
-    find("unsaved").hidden = saving;
-  }
-
-  function restore() {
-    try {
-      const kept = JSON.parse(localStorage.getItem(place()) || "[]");
-      const whole = Array.isArray(kept) && kept.length <= steps.length && kept.every((one) => one === 0 || one === 1);
-      return whole ? kept : [];
-    } catch (error) {
-      return [];
-    }
-  }
-
-  function show() {
-    const finished = chosen.length === steps.length;
-    find("start").hidden = true;
-    find("trial").hidden = finished;
-    find("done").hidden = !finished;
-    find("bar").max = steps.length;
-    find("bar").value = chosen.length;
-    find("back").disabled = chosen.length === 0;
-    if (finished) {
-      find("download").focus();
-      return;
-    }
-    const { trial, left } = steps[chosen.length];
-    find("count").textContent = `Question ${chosen.length + 1} of ${steps.length}`;
+  },
+  valid: (one) => one === 0 || one === 1,
+  show({ trial, left }, find) {
     find("truth").textContent = trial.truth;
     find("left").querySelector("span").textContent = trial.texts[left];
     find("right").querySelector("span").textContent = trial.texts[1 - left];
-    // No side is in focus beforehand: a stray Enter answers nothing.
-    if (document.activeElement) document.activeElement.blur();
-  }
-
-  function choose(side) {
-    const { left } = steps[chosen.length];
-    chosen.push(side === "left" ? left : 1 - left);
-    save();
-    show();
-  }
-
-  function back() {
-    if (chosen.length === 0) return;
-    chosen.pop();
-    save();
-    show();
-  }
-
-  function download() {
-    const answers = chosen.map((one, i) => ({
-      trial: steps[i].trial.id, repeat: steps[i].repeat, left: steps[i].left, chosen: one,
-    }));
-    const result = { format: FORMAT, form: DATA.form, judge, asked: steps.length, answers };
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([JSON.stringify(result, null, 1) + "\n"], { type: "application/json" }));
-    link.download = `answers-${DATA.form.slice(0, 8)}-${judge.replace(/[^\p{L}\p{N}]+/gu, "_")}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    find("file").textContent = `Saved as ${link.download} where your browser keeps downloads.`;
-  }
-
-  find("who").addEventListener("submit", (event) => {
-    event.preventDefault();
-    judge = find("judge").value.trim().replace(/\s+/g, " ");
-    if (!judge) return;
-    steps = plan(judge);
-    chosen = restore();
-    save();
-    show();
-  });
-  find("left").addEventListener("click", () => choose("left"));
-  find("right").addEventListener("click", () => choose("right"));
-  find("back").addEventListener("click", back);
-  find("again").addEventListener("click", back);
-  find("early").addEventListener("click", download);
-  find("download").addEventListener("click", download);
-  document.addEventListener("keydown", (event) => {
-    if (find("trial").hidden || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-    const actions = { 1: () => choose("left"), ArrowLeft: () => choose("left"), 2: () => choose("right"),
-      ArrowRight: () => choose("right"), Backspace: back };
-    if (!Object.hasOwn(actions, event.key)) return;
-    event.preventDefault();
-    actions[event.key]();
-  });
-  try {
-    localStorage.setItem("maia-agreement", "1");
-  } catch (error) {
-    saving = false;
-    find("unsaved").hidden = false;
-  }
-})();
+  },
+  chosen: ({ left }, side) => (side === "left" ? left : 1 - left),
+  saved: ({ trial, repeat, left }) => ({ trial: trial.id, repeat, left }),
+  buttons: { left: "left", right: "right" },
+  keys: { 1: "left", ArrowLeft: "left", 2: "right", ArrowRight: "right" },
+});

@@ -104,13 +104,18 @@ def write_form(
     return out, beside
 
 
+def read_parts(*names: str) -> str:
+    """Files of this folder, one after another."""
+    return "".join(Path(__file__).parent.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
 def form_page(key: Key) -> str:
     """The page's HTML. Texts stand in it as JSON whose "<" are escaped, and get into the document as text only."""
     folder = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    style, script = (folder.joinpath(f"agreement_form.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    style, script = read_parts("agreement_form.css"), read_parts("blind_form.js", "agreement_form.js")
     policy = f"default-src 'none'; style-src {policy_hash(style)}; script-src {policy_hash(script)}; base-uri 'none'"
     data = json.dumps({"form": key.form, "repeats": key.repeats, "trials": [trial.shown for trial in key.trials]})
     return environment.get_template("agreement_form.html.j2").render(

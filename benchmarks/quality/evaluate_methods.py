@@ -13,12 +13,15 @@ from ..baselines.captioner import Captioner
 from ..baselines.clip_dissect import Dissector, clip_dissect_label
 from ..baselines.controls import exemplar_only_label, random_label
 from ..baselines.majority import exemplar_majority_label
+from ..baselines.milan_folder import MilanModel, milan_label
 from .evaluation_units import PARTIAL
 from .pool import Unusable, check_label
 
 AGENT, HUMAN = "agent", "human"
 ABLATED = {("text2image", "edit_images"): "exemplars only", ("dataset_exemplars",): "generated only"}
-"""The settings of the paper's section 4.3, by the tools that they lack."""
+"""Settings of the paper's section 4.3, by the tools that they lack …"""
+OTHER = "other generator"
+"""… and the third: exploration with another generator. In the offline world, with the drawings of evaluations."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ def read_methods(arguments: Sequence[str]) -> list[MethodRun]:
     """Runs from "RUN" or "NAME=RUN"; one without a name is "agent" ("human" if people made it), with the ablation that
     the tools which it lacked make of it.
 
-    Runs of one name are seeds of one method. Raises UserError for what is no run, and for two runs of one name with one
-    seed.
+    Runs of one name are seeds of one method. Raises UserError for what is no run, for two runs of one name with one
+    seed, and for runs of one name that explored with different generators.
     """
     if not arguments:
         raise UserError("no runs were named: give the directories that `maia describe` wrote to, or NAME=DIRECTORY.")
@@ -52,6 +55,11 @@ def read_methods(arguments: Sequence[str]) -> list[MethodRun]:
         name, equals, path = text.partition("=")
         run = _read(Path(path if equals else text), name if equals else None)
         for other in found:
+            if other.method == run.method and other.drawn_with != run.drawn_with:
+                raise UserError(
+                    f"{other.path} and {run.path} are both {run.method}, but explored with different generators: give "
+                    f"one of them a name, as in '{run.method}: other generator={run.path}'."
+                )
             if (other.method, other.seed) == (run.method, run.seed):
                 raise UserError(
                     f"{other.path} and {run.path} are both {run.method} with seed {run.seed}: give one of them another "
@@ -87,7 +95,7 @@ def _read(path: Path, name: str | None) -> MethodRun:
         fingerprints,
         config.get("dataset") or {},
         str(config.get("world", "testbed")),
-        (config.get("generators") or {}).get("text2image"),
+        (config.get("generators") or {}).get("text2image") or config.get("drawings", "exploration"),
     )
 
 
@@ -95,7 +103,7 @@ def _name(data: RunData) -> str:
     lacking = {str(tool) for tool in data.config.get("removed_tools") or ()}
     name = HUMAN if data.config.get("backbone") == HUMAN else AGENT
     if not lacking:
-        return name
+        return f"{name}: {OTHER}" if data.config.get("drawings", "exploration") != "exploration" else name
     known = next((ablation for tools, ablation in ABLATED.items() if set(tools) == lacking), None)
     return f"{name}: {known or 'without ' + ', '.join(sorted(lacking))}"
 
@@ -134,6 +142,18 @@ def dissecting(dissector: Dissector) -> Baseline:
 
     async def label(services: Services, unit: Unit, seed: int) -> str:
         return await dissector.label(services, unit)
+
+    return label
+
+
+def describing(model: MilanModel) -> Baseline:
+    """MILAN. Raises Unusable for a unit without exemplars, and where its best description has no word."""
+
+    async def label(services: Services, unit: Unit, seed: int) -> str:
+        found = await milan_label(services, unit, model)
+        if found is None:
+            raise Unusable("MILAN says nothing of it", counted=0)
+        return found
 
     return label
 
@@ -235,8 +255,8 @@ def _which(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def check_services(comparison: Comparison, services: Mapping[str, Services], dataset: Mapping[str, Any]) -> None:
-    """Raises UserError where the targets or the dataset (see `agent.run.dataset_facts`) that are open now are not those
-    of the runs."""
+    """Raises UserError where the targets or the dataset (see `agent.run_facts.dataset_facts`) that are open now are not
+    those of the runs."""
     for run in comparison.runs:
         if _which(run.dataset) != _which(dataset):
             raise UserError(

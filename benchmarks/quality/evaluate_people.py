@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 WRITERS = ("scene", "model")
 SELECTORS = ("scene", "embeddings", "model")
-DISSECT, CAPTION = "clip-dissect", "exemplar-caption"
+DISSECT, CAPTION, MILAN = "clip-dissect", "exemplar-caption", "milan"
 
 
 @dataclass(frozen=True)
 class Asked:
     """writer, selector: of WRITERS and SELECTORS. clip: folder of the CLIP of clip-dissect, None: the describer's words
-    in its place. concepts: file of its concepts, None: the offline world's vocabulary."""
+    in its place. concepts: file of its concepts, None: the offline world's vocabulary. milan: MILAN's checkpoint, or a
+    folder with it. device: torch's, of MILAN."""
 
     writer: str
     selector: str
     clip: Path | None = None
     concepts: Path | None = None
+    milan: Path | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def people_of(asked: Asked, scheduler: "Scheduler", vlm: "Vlm | None") -> People
     from ..baselines.concept_lists import read_concepts, vocabulary_concepts
     from ..baselines.image_text import ClipSimilarity
     from .agreement_judges import through
-    from .evaluate_methods import BASELINES, captioning, dissecting
+    from .evaluate_methods import BASELINES, captioning, describing, dissecting
     from .writers import EmbeddingSelector, ModelSelector, ModelWriter, SceneSelector, SceneWriter
 
     if vlm is None and "model" in (asked.writer, asked.selector):
@@ -61,6 +64,10 @@ def people_of(asked: Asked, scheduler: "Scheduler", vlm: "Vlm | None") -> People
     if asked.clip is not None:
         listed = read_concepts(asked.concepts) if asked.concepts is not None else vocabulary_concepts()
         baselines[DISSECT] = dissecting(Dissector(ClipSimilarity.load(asked.clip), listed))
+    if asked.milan is not None:
+        from ..baselines.milan_folder import load_milan
+
+        baselines[MILAN] = describing(load_milan(asked.milan, asked.device))
     if vlm is not None:
         baselines[CAPTION] = captioning(Captioner(vlm, complete))
     return People(ModelWriter(complete) if asked.writer == "model" else SceneWriter(), selector, baselines)

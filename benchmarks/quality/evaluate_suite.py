@@ -12,7 +12,7 @@ from ...agent.experiment import Settings
 from ...agent.run import RunProgress, describe, locked
 from ...engine.profile import Profile
 from ...models.targets import Unit
-from .evaluate_methods import ABLATED, AGENT
+from .evaluate_methods import ABLATED, AGENT, OTHER
 from .testbed_study import ground_truth_units, real_units
 
 PER_KIND, REAL, SEEDS = 40, 60, 3
@@ -31,12 +31,15 @@ class Suite:
     backbone: str = "scripted"
 
 
-def suite_runs(suite: Suite, out: Path) -> Iterator[tuple[str, tuple[str, ...], int, Path]]:
-    """(method, tools that it lacks, seed, directory) of every run."""
+def suite_runs(suite: Suite, out: Path) -> Iterator[tuple[str, Settings, Path]]:
+    """(method, its settings, directory) of every run."""
     for seed in range(suite.seeds):
-        yield AGENT, (), seed, out / "runs" / f"agent-{seed}"
-        for removed, name in ABLATED.items():
-            yield f"{AGENT}: {name}", removed, seed, out / "runs" / f"{name.replace(' ', '-')}-{seed}"
+        whole = Settings(seed=seed)
+        yield AGENT, whole, out / "runs" / f"agent-{seed}"
+        ablations = {name: replace(whole, removed_tools=removed) for removed, name in ABLATED.items()}
+        ablations[OTHER] = replace(whole, drawings="evaluation")
+        for name, settings in ablations.items():
+            yield f"{AGENT}: {name}", settings, out / "runs" / f"{name.replace(' ', '-')}-{seed}"
 
 
 def run_suite(
@@ -49,9 +52,8 @@ def run_suite(
     """All runs; returns what `read_methods` takes. progress: a display for so many units."""
     chosen = suite_units(suite, out)
     arguments = []
-    for method, removed, seed, path in suite_runs(suite, out):
-        say(f"{method}, seed {seed}: {len(chosen)} units")
-        settings = Settings(seed=seed, removed_tools=removed)
+    for method, settings, path in suite_runs(suite, out):
+        say(f"{method}, seed {settings.seed}: {len(chosen)} units")
         with locked(path), progress(len(chosen)) as bars:
             own = replace(profile, backbone=suite.backbone)
             describe(chosen, path, profile=own, jobs=suite.jobs, settings=settings, progress=bars).close()

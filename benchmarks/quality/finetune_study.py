@@ -18,7 +18,8 @@ from ...agent.backbones.base import Backbone
 from ...agent.backbones.registry import backbone_name, model_of
 from ...agent.backbones.scripted.backbone import ScriptedBackbone
 from ...agent.experiment import TURNS, Settings
-from ...agent.run import RunProgress, describe, facts_of, joined
+from ...agent.run import RunProgress, describe
+from ...agent.run_facts import facts_of, joined
 from ...agent.transcript import Conclusion, Transcript, unit_directory
 from ...engine.items import Purpose
 from ...engine.profile import VLM_BACKBONES, Profile

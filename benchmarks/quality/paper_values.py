@@ -119,6 +119,14 @@ Doubtful: beside per cents, 0.06 is probably a share, that is, 6 points.
 """
 
 
+LAYER_SIZES: dict[str, dict[str, int]] = {
+    "resnet152": {"conv1": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048},
+    "clip-rn50": {"layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048},
+    "dino-vits8": {f"blocks.{block}.mlp": 1536 for block in (1, 3, 5, 7, 9, 11)},
+}
+"""Units of each layer that the paper drew from, as the architectures have them."""
+
+
 def paper_row(target: str, layer: str) -> PaperRow | None:
     """Table A3's row of this target and layer (`ALL_LAYERS` for its average); None where the paper has none."""
     rows = (row for row in (*TABLE_A3, *TABLE_A3_AVERAGES) if (row.target, row.layer) == (target, layer))

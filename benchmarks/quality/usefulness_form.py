@@ -24,7 +24,7 @@ from PIL import Image
 from ...models.errors import UserError
 from ...models.files import write_whole
 from .agreement_answers import PEOPLE, one_each, read_sheet
-from .agreement_form import FORMAT, LONGEST_NAME, policy_hash
+from .agreement_form import FORMAT, LONGEST_NAME, policy_hash, read_parts
 from .usefulness import PARTICIPANTS, Answers, Choice, Task
 from .usefulness_sets import SET_SIZE, SETS, ImageSets
 
@@ -132,9 +132,8 @@ def form_page(key: ChoiceKey, pictures: Mapping[str, str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    sheets = ("agreement_form.css", "usefulness_form.css")
-    style = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in sheets)
-    script = folder.joinpath("usefulness_form.js").read_text(encoding="utf-8")
+    style = read_parts("agreement_form.css", "usefulness_form.css")
+    script = read_parts("blind_form.js", "usefulness_form.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; script-src {policy_hash(script)}; "
         "base-uri 'none'; form-action 'none'"

@@ -10,7 +10,7 @@ import pytest
 from command import call
 from fakes import CONCLUSION, UNIT, CannedBackbone, experiment, services
 from maia.agent.experiment import Settings, run_units
-from maia.agent.run import facts_of
+from maia.agent.run_facts import facts_of
 from maia.agent.services import Services
 from maia.agent.transcript import Conclusion, Experiment, Transcript
 from maia.engine.placement import DoesNotFit

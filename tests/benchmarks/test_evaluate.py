@@ -57,7 +57,16 @@ def test_runs_are_named_by_backbone_and_lacking_tools(tmp_path: Path) -> None:
     assert runs[0].fingerprints == {"t": "f1"}
     people = write_run(tmp_path / "e", {"t.l.0": ["x"]}, backbone="human")
     blind = write_run(tmp_path / "f", {"t.l.0": ["x"]}, removed_tools=["edit_images", "text2image"])
-    assert [run.method for run in read_methods([str(people), str(blind)])] == ["human", "agent: exemplars only"]
+    other = write_run(tmp_path / "g", {"t.l.0": ["x"]}, drawings="evaluation")
+    named = [run.method for run in read_methods([str(people), str(blind), str(other)])]
+    assert named == ["human", "agent: exemplars only", "agent: other generator"]
+    drawn = [
+        write_run(tmp_path / name, {"t.l.0": ["x"]}, seed=seed, generators={"text2image": {"model": name}})
+        for seed, name in enumerate(("sd-1.5", "sdxl"))
+    ]
+    with pytest.raises(UserError, match="'agent: other generator="):
+        read_methods([str(path) for path in drawn])
+    assert len(read_methods([str(drawn[0]), f"agent: other generator={drawn[1]}"])) == 2
     with pytest.raises(UserError, match="both agent with seed 0"):
         read_methods([str(one), str(write_run(tmp_path / "d", {"t.l.0": ["x"]}))])
     with pytest.raises(UserError, match=r"no run\.json"):

@@ -12,7 +12,8 @@ from maia.agent.dialogue import messages
 from maia.agent.experiment import Settings, prompts_of
 from maia.agent.report_data import load_run, load_unit
 from maia.agent.transcript import Conclusion, Experiment, ImageStore, Reply, Start, unit_directory
-from maia.benchmarks.baselines.human import Human, HumanSession, Plain, _Named
+from maia.benchmarks.baselines.human import Human, HumanSession
+from maia.benchmarks.baselines.human_calls import CallNames, Plain
 from maia.benchmarks.baselines.human_notebook import RUN, UNITS_FILE, notebook, open_session, write_notebook
 from maia.benchmarks.quality.agreement_data import read_descriptions
 from maia.models.errors import ExperimentError, UserError
@@ -190,7 +191,7 @@ def test_the_objects_have_the_agents_methods_and_help() -> None:
 
 
 def test_pictures_have_the_names_of_the_calls_that_made_them() -> None:
-    named = _Named()
+    named = CallNames()
     one, two, other = (Image.new("RGB", (2, 2)) for _ in range(3))
     assert named.assigned([one, two]) == "images_1 = " and named.assigned(([0.5, 1.0], [other])) == "_, images_2 = "
     assert named.assigned("text") == "" and named.assigned([]) == ""

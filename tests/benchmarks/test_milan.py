@@ -15,6 +15,8 @@ import torch
 from maia.benchmarks.baselines import milan as architecture
 from maia.benchmarks.baselines.milan import LanguageModel, Milan, MilanShape, PyramidEncoder, describe, wording
 from maia.benchmarks.baselines.milan_folder import SIDE, load_milan, milan_description, milan_label
+from maia.benchmarks.quality.evaluate_people import Asked, people_of
+from maia.benchmarks.quality.pool import Unusable
 from maia.engine.exemplars import Exemplar
 from maia.models.errors import UserError
 from maia.models.targets import Response, Unit
@@ -333,6 +335,22 @@ class Network:
     async def respond(self, images: list[Image.Image], unit: Unit) -> list[Response]:
         self.asked += 1
         return [Response(1.0, grid) for grid in self.grids]
+
+
+def test_an_evaluation_has_it_as_a_baseline(tmp_path: Path) -> None:
+    milan = random_milan(4)
+    with torch.no_grad():
+        milan.output[1].bias[0] += 9.0  # it says "dog", whatever it sees
+    folder = saved(tmp_path / "good", payload(milan))
+    people = people_of(Asked("scene", "scene", milan=folder), SimpleNamespace(), None)  # type: ignore[arg-type]
+    kept = Network(True)
+    label = asyncio.run(milan_label(kept, UNIT, load_milan(folder)))  # type: ignore[arg-type]
+    assert label and "dog" in label and asyncio.run(people.baselines["milan"](kept, UNIT, 0)) == label  # type: ignore[arg-type]
+    with pytest.raises(Unusable, match="says nothing"):
+        asyncio.run(people.baselines["milan"](Network(True, 0), UNIT, 0))  # type: ignore[arg-type]
+    assert "milan" not in people_of(Asked("scene", "scene"), SimpleNamespace(), None).baselines  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="no checkpoint of MILAN"):
+        people_of(Asked("scene", "scene", milan=tmp_path), SimpleNamespace(), None)  # type: ignore[arg-type]
 
 
 def test_a_unit_is_described_from_what_its_masks_show(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maia.benchmarks.quality.paper_values import LAYER_SIZES
 from maia.models.errors import UserError
 from maia.models.networks.architectures import KNOWN, build_architecture
 from maia.models.networks.build import Headed, make_network, seeded
@@ -293,10 +294,8 @@ def test_a_fingerprint_covers_weights_preprocess_layers_and_definition() -> None
 # --- the architectures ---
 
 TABLE_A3 = {
-    "resnet152": {"conv1": 64, "layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048},
+    **LAYER_SIZES,
     "resnet18": {"conv1": 64, "layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512},
-    "dino-vits8": {f"blocks.{n}.mlp": 1536 for n in (1, 3, 5, 7, 9, 11)},
-    "clip-rn50": {"layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048},
 }
 ENDS = {
     "resnet152": {"logits": 1000, "probabilities": 1000},

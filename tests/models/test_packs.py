@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import skia
 from maia.agent.experiment import Settings
-from maia.agent.run import facts_of, joined
+from maia.agent.run_facts import facts_of, joined
 from maia.engine.profile import load_profile
 from maia.models.caches import cache_directory
 from maia.models.errors import UserError

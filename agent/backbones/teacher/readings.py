@@ -8,6 +8,7 @@ import numpy as np
 
 from ....models.testbed.scene import Rendering, Scene, Segments
 from ....models.testbed.vocabulary import COLOURS, GROUPS, NOUNS, PATTERNS, PLAIN
+from .beliefs import NOTHING
 
 VISIBLE = 150
 """Pixels from which a thing is mentioned."""
@@ -15,7 +16,6 @@ NAMED = 2
 """Objects that are mentioned at most."""
 INSIDE, SHARE = 0.5, 0.3
 """A thing is bright if so much of it is in the bright region, or if it makes up that share of the region."""
-NOTHING = "nothing"
 MISREAD = {"first": (0.06, 0.06, 0.15), "second": (0.24, 0.2, 0.33)}
 """How often noun, colour and pattern of the first object, and of the second, are misread by the small backbone's vision
 part (docs/finetuning.md): a student meets such counts when it runs."""
