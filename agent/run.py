@@ -22,7 +22,7 @@ from ..engine.vlm_runner import close_model, model_counts
 from ..models.caches import cache_directory
 from ..models.errors import UserError
 from ..models.files import write_whole
-from ..models.registry import GROUND_TRUTHS, SYNTHETIC
+from ..models.registry import SCENE_TARGETS, SYNTHETIC
 from ..models.targets import Target, Unit, parse_units
 from .backbones.base import Backbone
 from .backbones.registry import backbone_name, load_backbone, model_of
@@ -154,10 +154,10 @@ def describer_of(profile: Profile, vlm: Vlm | None) -> str:
 
 def open_target(name: str, world: Any, profile: Profile) -> Target:
     """The target of that name, with the profile's weights and on its device."""
-    if name in GROUND_TRUTHS:
+    if name in SCENE_TARGETS:
         if profile.world != "testbed":
             raise UserError(
-                f"ground-truth neurons only see what the world testbed draws, not what {profile.world} do: choose "
+                f"the units of {name} only see what the world testbed draws, not what {profile.world} do: choose "
                 "another --target, or --profile testbed."
             )
         return load_target(name, world)

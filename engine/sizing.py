@@ -189,12 +189,12 @@ def _detector(profile: Profile) -> tuple[NetworkEntry, str, str]:
 
 def _network(target: str) -> tuple[NetworkEntry, str, str]:
     """Facts of a target, with the sources of its weights and its workspace."""
-    from ..models.registry import GROUND_TRUTHS, LIBRARIES, spec_of
+    from ..models.registry import LIBRARIES, SCENE_TARGETS, spec_of
 
     spec, networks = spec_of(target), catalogue().networks
     if spec in networks:
         return networks[spec], "catalogue", f"traced x {MARGIN:g}"
-    if spec in GROUND_TRUTHS:
+    if spec in SCENE_TARGETS:
         return NetworkEntry("offline world", 0, 0, 0.001), "none", "none"
     largest = max(networks[name].activation_bytes for name in ("resnet152", "dino-vits8", "clip-rn50"))
     if spec.partition(":")[0] not in LIBRARIES:

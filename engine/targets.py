@@ -240,7 +240,7 @@ def load_target(
     cuda if there is one). dtype: a name of DTYPES (None: float32). threads: of the CPU.
     Raises UserError for an unknown name, device or dtype, and for weights that are missing or differ.
     """
-    from ..models.registry import GROUND_TRUTHS, SYNTHETIC, load_network
+    from ..models.registry import GROUND_TRUTHS, PLANTED, SYNTHETIC, load_network
 
     if name == SYNTHETIC:
         from .detector_options import TESTBED, DetectorOptions, synthetic_target
@@ -257,6 +257,14 @@ def load_target(
         if weights is not None:
             raise UserError("ground-truth neurons have no weights: leave --weights out.")
         return ground_truth(name, registry)
+    if name == PLANTED:
+        from ..models.planted import PlantedTarget
+
+        if registry is None:
+            raise ValueError("classes with planted biases need the world whose pictures they see")
+        if weights is not None:
+            raise UserError("classes with planted biases have no weights: leave --weights out.")
+        return PlantedTarget(registry)
     # Before the weights are read, which may take long.
     found_device, found_dtype = resolve_device(device), resolve_dtype(dtype)
     return NetworkTarget(load_network(name, weights), found_device, found_dtype, threads)

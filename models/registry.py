@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 GROUND_TRUTH, GROUND_TRUTH_HELD_OUT = GROUND_TRUTHS = ("ground-truth", "ground-truth-heldout")
 """Targets that are no networks: see `groundtruth.ground_truth`."""
 
+PLANTED = "planted-bias"
+"""Classes of known bias: no network either. See `planted.PlantedTarget`."""
+
+SCENE_TARGETS = (*GROUND_TRUTHS, PLANTED)
+"""Targets that see the offline world's pictures only, and have no weights."""
+
 SYNTHETIC = "synthetic"
 """Neurons made of a concept detector, of known truth: no network either. See `synthetic_target`."""
 
@@ -19,6 +25,7 @@ TARGETS: dict[str, str] = {
     "efficientnet-lite0": "EfficientNet-Lite0, trained on ImageNet; its weights are installed with the program",
     GROUND_TRUTH: "synthetic neurons of the offline world, with known truth and exact masks",
     GROUND_TRUTH_HELD_OUT: "further ones, whose concepts no training set of `maia finetune` has",
+    PLANTED: "classes of the offline world with planted biases of known truth, for `maia bias --testbed`",
     SYNTHETIC: "the paper's neurons of known truth, made of a concept detector (docs/synthetic-neurons.md)",
     "resnet152": "ResNet-152 of torchvision, trained on ImageNet; weights from a file",
     "resnet18": "ResNet-18 of torchvision, trained on ImageNet; weights from a file",
@@ -65,6 +72,8 @@ def load_network(name: str, weights: Path | str | None = None) -> "Network":
         raise UserError("synthetic neurons are no network: they are made of a detector (docs/synthetic-neurons.md).")
     if spec in GROUND_TRUTHS:
         raise UserError("ground-truth neurons are no network: they have no weights and no layers to index.")
+    if spec == PLANTED:
+        raise UserError("classes with planted biases are no network: they have no weights and no layers to index.")
     if spec == "efficientnet-lite0":
         from .efficientnet import efficientnet_network
 
