@@ -1,0 +1,122 @@
+"""What a finished run of the bias task holds about a class: means by context, pictures by activation, the verdict.
+
+Contexts are those of the scripted experimenter's tables, where a log has such lines; of any other backbone's, the
+titles that its experiments gave their pictures.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...agent.backbones.scripted.bias_rule import read_table
+from ...agent.transcript import Conclusion, Experiment, Failure, LogEntry, Transcript
+from .bias_claims import claims_bias
+
+FOUND, NONE, UNANSWERED = VERDICTS = ("bias found", "no bias found in what was tested", "no answer")
+_STEP = re.compile(r"^\s*# step: (\S+)", re.MULTILINE)
+_NUMBERING = re.compile(r"[\s#_(]*\d+\)?$")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Activations of one context in one experiment. low, high: 95 % interval of the mean; None for one picture."""
+
+    experiment: str
+    name: str
+    values: tuple[float, ...]
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A picture that an experiment logged. image: its id in the run's store."""
+
+    image: str
+    title: str
+    activation: float
+    experiment: str
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """A class after its run. bias: the [BIAS] section. reason: why there is no answer. evidence: highest activation
+    first, each picture once."""
+
+    name: str
+    unit: str
+    verdict: str
+    bias: str
+    description: str
+    experiments: int
+    contexts: tuple[Context, ...]
+    evidence: tuple[Evidence, ...]
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dict for json.dumps."""
+        return asdict(self)
+
+
+def class_result(name: str, unit: str, transcript: Transcript) -> ClassResult:
+    """What the transcript of a class's unit holds."""
+    done = list(transcript.of(Experiment))
+    contexts = tuple(context for record in done for context in contexts_of(record))
+    end = transcript.end
+    bias = "; ".join(end.labels) if isinstance(end, Conclusion) else ""
+    description = end.description if isinstance(end, Conclusion) else ""
+    verdict = UNANSWERED if not bias else FOUND if claims_bias(bias) else NONE
+    reason = end.reason if isinstance(end, Failure) else "" if end else "it was not finished"
+    return ClassResult(name, unit, verdict, bias, description, len(done), contexts, ranked(done), reason)
+
+
+def contexts_of(record: Experiment) -> list[Context]:
+    """An experiment's activations by context, in the order of its log. Dataset exemplars are one context."""
+    label, found = experiment_name(record), []
+    for entry in record.log:
+        groups: dict[str, tuple[float, ...]] = dict(read_table(entry.text)) or _by_title(entry)
+        found += [context(label, name, values) for name, values in groups.items()]
+    return found
+
+
+def _by_title(entry: LogEntry) -> dict[str, tuple[float, ...]]:
+    groups: dict[str, list[float]] = {}
+    for title, value in zip(entry.titles, entry.activations, strict=False):
+        groups.setdefault(_NUMBERING.sub("", title).strip() or title, []).append(value)
+    return {name: tuple(values) for name, values in groups.items()}
+
+
+def context(experiment: str, name: str, values: Sequence[float]) -> Context:
+    """The context with its mean and Student's 95 % interval."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return Context(experiment, name, tuple(values), mean, None, None)
+    from scipy.stats import t
+
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    half = float(t.ppf(0.975, len(values) - 1)) * spread
+    return Context(experiment, name, tuple(values), mean, mean - half, mean + half)
+
+
+def experiment_name(record: Experiment) -> str:
+    """The step that its code names ("background"), else its number."""
+    match = _STEP.search(record.code)
+    return match[1] if match else f"experiment {record.turn}"
+
+
+def ranked(records: Sequence[Experiment]) -> tuple[Evidence, ...]:
+    """Every picture that was logged with an activation, once, highest first."""
+    found: dict[str, Evidence] = {}
+    for one in _logged(records):
+        found.setdefault(one.image, one)
+    return tuple(sorted(found.values(), key=lambda one: (-one.activation, one.image)))
+
+
+def _logged(records: Sequence[Experiment]) -> Iterator[Evidence]:
+    for record in records:
+        for entry in record.log:
+            for image, title, value in zip(entry.images, entry.titles, entry.activations, strict=False):
+                yield Evidence(image, title, value, experiment_name(record))
