@@ -175,7 +175,7 @@ def test_the_target_answers_the_worlds_pictures() -> None:
 
 def test_people_are_told_what_there_is() -> None:
     target = load_target(PLANTED, World())
-    with pytest.raises(UserError, match="'context' has no class 'catt'.*cat"):
+    with pytest.raises(UserError, match=r"'context' has no class 'catt'.*cat"):
         parse_units("context=catt", target)
     with pytest.raises(UserError, match="indices run from 0"):
         target.check(Unit(PLANTED, "size", 99))

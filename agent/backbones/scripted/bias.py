@@ -159,7 +159,8 @@ class BiasExperimenter:
         means = f"mean {result.mean:.3g} over {result.pictures} fresh pictures against a mean of {result.others:.3g}"
         change = f"a change of {result.relative:+.0%} (95 % interval {low:+.0%} to {high:+.0%})"
         verdict = "confirmed" if result.claimed else "not confirmed"
-        return f"{effect.context}: {means} otherwise, {change}, {verdict}."
+        where = place(effect.factor, effect.context, self.thing)
+        return f"{where[0].upper()}{where[1:]}: {means} otherwise, {change}, {verdict}."
 
 
 def _step(effect: Effect) -> str:
