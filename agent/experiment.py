@@ -12,7 +12,6 @@ from ..models.targets import Unit
 from ..prompts.brief import BRIEF_SYSTEM, BRIEF_TASKS
 from ..prompts.grammars import reply_grammar
 from ..prompts.system import SYSTEM_PROMPT
-from ..prompts.tasks import LAST_TURN, TASKS
 from .api import api_methods, api_text, methods_of
 from .backbones.base import Backbone
 from .code_check import check_code
@@ -23,6 +22,7 @@ from .sandbox.supervisor import Handle, Limits, Outcome, Sandbox
 from .seeds import derive_seed
 from .services import Services, running
 from .system import System
+from .tasks import DESCRIPTION, Task, record_of_task, task_of
 from .tools import Tools
 from .transcript import (
     NOT_RUN,
@@ -46,11 +46,12 @@ FINAL_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What the outcome of a run depends on, beside target, unit and backbone. guards: names of those that watch over
-    replies. check_code: look for faults before code runs. drawings: those that experiments' pictures are made of (edits
-    keep to those of the picture that they change; the dataset's exemplars always show exploration's)."""
+    """What the outcome of a run depends on, beside target, unit and backbone. task: a built-in one that needs no fills
+    may be named. guards: names of those that watch over replies, where the task has them. check_code: look for faults
+    before code runs. drawings: those that experiments' pictures are made of (edits keep to those of the picture that
+    they change; the dataset's exemplars always show exploration's)."""
 
-    task: str = "neuron-description"
+    task: Task | str = DESCRIPTION
     turns: int = TURNS
     seed: int = 0
     removed_tools: tuple[str, ...] = ()
@@ -76,12 +77,13 @@ class Box(Protocol):
 def prompts_of(settings: Settings, backbone: Backbone) -> tuple[str, str]:
     """System and task prompt: in full, or in brief for a backbone that was fine-tuned on these (its attribute `prompts`
     is "brief"), if the task has a brief one."""
-    if getattr(backbone, "prompts", "full") == "brief" and settings.task in BRIEF_TASKS:
-        return BRIEF_SYSTEM, BRIEF_TASKS[settings.task]
+    task = task_of(settings.task)
+    if getattr(backbone, "prompts", "full") == "brief" and task.name in BRIEF_TASKS:
+        return BRIEF_SYSTEM, BRIEF_TASKS[task.name]
     system_prompt = SYSTEM_PROMPT.format(
         api=api_text(settings.removed_tools), wall_s=settings.limits.wall_s, calls=settings.limits.calls
     )
-    return system_prompt, TASKS[settings.task]
+    return system_prompt, task.prompt
 
 
 class UnitRun:
@@ -91,6 +93,8 @@ class UnitRun:
         self, unit: Unit, backbone: Backbone, services: Services, settings: Settings, run: Path, progress: Progress
     ) -> None:
         self.unit, self.backbone, self.settings = unit, backbone, settings
+        self.task = task_of(settings.task)
+        self._guards = tuple(g for g in settings.guards if self.task.guards is None or g in self.task.guards)
         self.services = replace(services, drawings=settings.drawings)
         self.transcript = Transcript(unit_directory(run, str(unit)) / "transcript.jsonl")
         self._progress = progress
@@ -133,18 +137,19 @@ class UnitRun:
             layer=self.unit.layer,
             index=self.unit.index,
             backbone=self.backbone.name,
-            task=settings.task,
+            task=self.task.name,
             seed=settings.seed,
             turns=settings.turns,
             system_prompt=system_prompt,
             task_prompt=task_prompt,
             settings={
                 "removed_tools": list(settings.removed_tools),
-                "guards": list(settings.guards),
+                "guards": list(self._guards),
                 "check_code": settings.check_code,
                 "target_fingerprint": self.services.target.fingerprint,
                 # Only where it was chosen, so that transcripts from before the choice go on.
                 **({"drawings": settings.drawings} if settings.drawings != "exploration" else {}),
+                **record_of_task(self.task),
             },
         )
 
@@ -159,10 +164,10 @@ class UnitRun:
             return
         final, last = spent >= self.settings.turns, self.transcript.records[-1]
         if final and not (isinstance(last, Notice) and last.kind == LAST):
-            self._append(Notice(replies, LAST, LAST_TURN[self.settings.task]))
+            self._append(Notice(replies, LAST, self.task.last_turn))
         dialogue = messages(self.transcript.records, self.services.images)
         seed = derive_seed(f"{self._stream(replies + 1)}/reply")
-        text = await self.backbone.reply(dialogue, seed, reply_grammar(self.settings.task, final))
+        text = await self.backbone.reply(dialogue, seed, reply_grammar(self.task.endings, final))
         self._append(Reply(replies + 1, text))
 
     async def _act(self, reply: Reply) -> None:
@@ -170,7 +175,7 @@ class UnitRun:
         records = self.transcript.records
         forced = turns_spent(records) > self.settings.turns
         try:
-            parsed = parse_reply(reply.text)
+            parsed = parse_reply(reply.text, self.task.endings)
         except ExperimentError as error:
             long = _TOO_LONG if len(reply.text) > LONG_REPLY else ""
             self._append(Notice(reply.turn, "unreadable-reply", f"{error}{long}"))
@@ -195,10 +200,10 @@ class UnitRun:
     def _judged(self, parsed: ParsedReply) -> Verdict:
         records, settings = self.transcript.records, self.settings
         if parsed.code is not None:
-            return on_experiment(records, parsed, settings.guards)
+            return on_experiment(records, parsed, self._guards)
         left = settings.turns - turns_spent(records)
         return on_conclusion(
-            records, parsed, settings.guards, experiments_left=max(0, left), answers_left=left + FINAL_ATTEMPTS
+            records, parsed, self._guards, experiments_left=max(0, left), answers_left=left + FINAL_ATTEMPTS
         )
 
     def _without_answer(self, turn: int) -> Record:

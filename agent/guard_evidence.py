@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .guard_code import Code, read_code
+from .tasks import Ending, endings_of
 from .transcript import Experiment, LogEntry, Record, Reply, Start
 
 _GENERIC_TITLE = re.compile(
@@ -88,9 +89,9 @@ class Evidence:
     lines: list[str] = field(default_factory=list)
 
     @property
-    def task(self) -> str:
-        """The task's name; empty where the records do not begin with a Start."""
-        return self.start.task if self.start else ""
+    def endings(self) -> tuple[Ending, ...]:
+        """The sections of the task's final answer; a description's where the records do not begin with a Start."""
+        return endings_of(self.start)
 
     @property
     def removed_tools(self) -> frozenset[str]:

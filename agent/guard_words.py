@@ -8,8 +8,6 @@ LABEL_WORDS = 8
 """Words of a label up to which its grammar does not matter."""
 LOW = 0.5
 """A share of the highest activation: what is not above it counts as a low one, where titles tell nothing."""
-SHORT_LABEL_TASKS = frozenset({"neuron-description"})
-"""Tasks whose label is a few words; that of others may be a sentence."""
 
 _PICTURE = r"(?:image|picture|photo|photograph|scene|illustration|drawing|exemplar|figure)"
 _QUALIFIER = (
@@ -81,11 +79,11 @@ def describes_picture(description: str) -> str | None:
     return next(iter(picture_sentences(description)), None)
 
 
-def bad_label(label: str, task: str) -> str | None:
+def bad_label(label: str) -> str | None:
     """What is wrong with a label: it names a picture, or is a whole sentence where a few words are asked for."""
     if _STARTS[0].match(label) or _STARTS[2].match(label) or _STARTS[3].match(label):
         return f"the label '{_cut(label)}' describes a picture"
-    if task in SHORT_LABEL_TASKS and len(label.split()) > LABEL_WORDS and _VERB.search(label):
+    if len(label.split()) > LABEL_WORDS and _VERB.search(label):
         return f"the label '{_cut(label)}' is a sentence of {len(label.split())} words"
     return None
 
@@ -104,15 +102,14 @@ def thin(labels: list[str], evidence: Evidence) -> str | None:
     3. No counter-test: every text that tells of an own image holds all words of one label, nothing was edited, and no
        activation is at most half of the highest. Where no text tells what is in the images, only activations count.
 
+    The last two look for concepts, which only the labels of a description name: see `few_images` for other answers.
     Texts are the titles of logged images that say something, the lines of logs that hold a number, and prompts. Runs
     without the tools that make images are exempt.
     """
-    if {"text2image", "edit_images"} <= evidence.removed_tools:
+    if _without_images(evidence):
         return None
-    count = max(len({image.id for image in evidence.made}), len(evidence.lines))
-    if count < 2:
-        what = "no image of your own was" if count == 0 else "only one image of your own was"
-        return f"{what} measured so far"
+    if few := few_images(evidence):
+        return few
     titles = [image.title for image in evidence.made if not is_generic(image.title)]
     for label in labels:
         words = _label_words(label)
@@ -121,6 +118,19 @@ def thin(labels: list[str], evidence: Evidence) -> str | None:
         if max(counts) == 1:
             return f"'{_cut(label)}' stands in one image only: the conclusion rests on that image"
     return None if _counter_tested(labels, evidence, titles + evidence.lines) else _NO_COUNTER_TEST
+
+
+def few_images(evidence: Evidence) -> str | None:
+    """What is missing while fewer than 2 images of the agent's own were measured (see `thin`); else None."""
+    count = max(len({image.id for image in evidence.made}), len(evidence.lines))
+    if count > 1 or _without_images(evidence):
+        return None
+    what = "no image of your own was" if count == 0 else "only one image of your own was"
+    return f"{what} measured so far"
+
+
+def _without_images(evidence: Evidence) -> bool:
+    return {"text2image", "edit_images"} <= evidence.removed_tools
 
 
 _NO_COUNTER_TEST = "nothing was tested that your explanation predicts to fail"

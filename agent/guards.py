@@ -25,7 +25,7 @@ from ..models.errors import ExperimentError, UserError
 from .guard_code import Code, read_code
 from .guard_evidence import Evidence, example_prompts, gather, words_of
 from .guard_numbers import invented_images, invented_numbers
-from .guard_words import bad_label, describes_picture, picture_sentences, thin
+from .guard_words import bad_label, describes_picture, few_images, picture_sentences, thin
 from .replies import ParsedReply, parse_reply
 from .transcript import Conclusion, Experiment, Notice, Record, Remark, Reply
 
@@ -163,11 +163,13 @@ def find_in_experiment(
 def find_in_conclusion(records: Sequence[Record], parsed: ParsedReply) -> list[Finding]:
     """All that guards find in a reply with labels, however often they have refused."""
     evidence = gather(records)
-    missing = thin(parsed.labels, evidence)
+    labelled = evidence.endings[-1].kind == "labels"
+    # A choice or a sentence names no concept whose presence in images could be looked for.
+    missing = thin(parsed.labels, evidence) if labelled else few_images(evidence)
     found = [
         _invented(_prose(records, parsed), "", evidence),
         missing and Finding(THIN, f"It is too early to conclude: {missing}. {_TEST_MORE}"),
-        _picture_conclusion(parsed, evidence.task),
+        _picture_conclusion(parsed) if labelled else None,
     ]
     return [finding for finding in found if finding]
 
@@ -190,10 +192,11 @@ def guard_counts(records: Sequence[Record]) -> Counter[tuple[str, str]]:
 def refused_conclusion(records: Sequence[Record]) -> tuple[int, ParsedReply] | None:
     """The last conclusion that guards refused, with its turn: what a unit falls back on when no later reply serves."""
     turns = {record.turn for record in records if isinstance(record, Notice) and record.kind.startswith(_KIND)}
+    endings = gather(records[:1]).endings
     for record in reversed(records):
         if isinstance(record, Reply) and record.turn in turns:
             try:
-                parsed = parse_reply(record.text)
+                parsed = parse_reply(record.text, endings)
             except ExperimentError:
                 continue
             if parsed.code is None:
@@ -346,8 +349,8 @@ def _pictures(hypotheses: str) -> Finding | None:
     )
 
 
-def _picture_conclusion(parsed: ParsedReply, task: str) -> Finding | None:
-    wrong = [problem for label in parsed.labels if (problem := bad_label(label, task))]
+def _picture_conclusion(parsed: ParsedReply) -> Finding | None:
+    wrong = [problem for label in parsed.labels if (problem := bad_label(label))]
     if not wrong and (sentence := describes_picture(parsed.description)):
         wrong = [f"the description tells of a picture ('{sentence[:100]}')"]
     if not wrong:

@@ -10,28 +10,21 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..models.errors import ExperimentError
+from .answers import answers, form_of
+from .tasks import DESCRIPTION_ENDINGS, Ending
 
-_HEADING = re.compile(
-    r"[ \t>*#_`]*\[[ \t]*(HYPOTHESIS[ \t]LIST|CODE|DESCRIPTION|LABEL(?:[ \t_]?\d{1,2})?|REASONING|BIAS)[ \t]*\]"
-    r"[ \t*_`]*:?[ \t*_]*",
-    re.IGNORECASE,
-)
+_ALWAYS = ("HYPOTHESIS LIST", "CODE", "DESCRIPTION", "REASONING", "LABEL", "BIAS")
+"""Headings that end the section before them in every task: models write those of other tasks as well."""
 _FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _OPEN = re.compile(r"[ \t]*(?:<(think|thinking)>|\[(THINK)\])", re.IGNORECASE)
 _CLOSE = re.compile(r"</(?:think|thinking)>|\[/THINK\]", re.IGNORECASE)
-_NEXT_LABEL = re.compile(r"\[ ?LABEL ?\d{0,2} ?\]", re.IGNORECASE)
-_LABEL_AGAIN = re.compile(r"(?:final )?label ?\d{0,2} ?[:=] ?", re.IGNORECASE)
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # no file and no page takes them
 _ENTRY = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+run_experiment\b", re.MULTILINE)
 _LOGS = re.compile(r"log_experiment|display|print")
 
-LABEL_LIMIT = 300
-"""Characters of a label that are kept."""
-LABEL_WORDS = 40
-"""Words over which a text of more than LABEL_LIMIT characters is no label at all."""
-_AROUND = "\"'`*_<>:,; "  # what models put around a label
 _TRIES = 6  # fences at which a block of code may end
 _MAX_PARSED = 60_000  # characters of code whose syntax is looked at
 
@@ -66,30 +59,62 @@ class _Read:
         return "\n".join(self.sections.get(name, [])).strip()
 
 
-def parse_reply(text: str) -> ParsedReply:
+def parse_reply(text: str, endings: Sequence[Ending] = DESCRIPTION_ENDINGS) -> ParsedReply:
     """The sections of a reply. Code wins over a conclusion in the same reply: its result was not seen yet.
 
-    Neither code nor texts contain null characters or lone surrogates. Raises ExperimentError, written for the backbone,
-    when there is neither code nor a label, when there are several experiments, or when a section is empty.
+    endings: the sections of the task's final answer. labels: of labels all, of a choice the one chosen, of a text that
+    text; description: the sections before it. Neither code nor texts contain null characters or lone surrogates. Raises
+    ExperimentError, written for the backbone, when there is neither code nor an answer, when there are several
+    experiments, or when a section is empty or chooses nothing.
     """
-    lines, thinking = _without_thinking(_clean(text).split("\n"))
-    read = _read(lines)
-    labels = [name for name in read.sections if name.startswith("LABEL") or name == "BIAS"]
-    code = _code(read, bool(labels))
+    heading = _headings(tuple(endings))
+    lines, thinking = _without_thinking(_clean(text).split("\n"), heading)
+    read = _read(lines, heading)
+    *before, answer = endings
+    answered = [name for name in read.sections if _is_answer(name, answer)]
+    code = _code(read, bool(answered))
     hypotheses = read.body("HYPOTHESIS LIST")
     if code is not None:
         return ParsedReply(hypotheses=hypotheses, code=code)
-    if labels:
-        description = read.body("DESCRIPTION") or read.body("REASONING")
-        found = [label for name in labels for label in _labels(read.body(name))]
-        return ParsedReply(hypotheses=hypotheses, description=description, labels=found)
-    if "DESCRIPTION" in read.sections:
-        raise ExperimentError("Your reply has a [DESCRIPTION] but no [LABEL]: add a line [LABEL]: <a few words>.")
+    if answered:
+        found = [said for name in answered for said in answers(read.body(name), answer, alone=not before)]
+        return ParsedReply(hypotheses=hypotheses, description=_prose(read, before, answer), labels=found)
+    for section in before:
+        if section.heading in read.sections:
+            last = answer.heading
+            raise ExperimentError(
+                f"Your reply has a [{section.heading}] but no [{last}]: add a line [{last}]: {form_of(answer)}."
+            )
     if thinking:
         raise ExperimentError("Your reply ended before you had done thinking: think less, then answer in the form.")
     raise ExperimentError(
-        "Your reply has neither a [CODE] section with a ```python block nor a final [LABEL]: write one of the two."
+        "Your reply has neither a [CODE] section with a ```python block nor a final "
+        f"[{answer.heading}]: write one of the two."
     )
+
+
+@lru_cache(maxsize=64)
+def _headings(endings: tuple[Ending, ...]) -> re.Pattern[str]:
+    """What finds the heading of a section at the beginning of a line."""
+    names = dict.fromkeys((*_ALWAYS, *(ending.heading for ending in endings)))
+    numbered = {"LABEL", *(ending.heading for ending in endings if ending.kind == "labels")}
+    found = "|".join(
+        name.replace(" ", r"[ \t_]") + (r"(?:[ \t_]?\d{1,2})?" if name in numbered else "") for name in names
+    )
+    return re.compile(rf"[ \t>*#_`]*\[[ \t]*({found})[ \t]*\][ \t*_`]*:?[ \t*_]*", re.IGNORECASE)
+
+
+def _is_answer(section: str, answer: Ending) -> bool:
+    numbered = answer.kind == "labels" and re.fullmatch(rf"{answer.heading} \d+", section)
+    return section == answer.heading or bool(numbered)
+
+
+def _prose(read: _Read, before: Sequence[Ending], answer: Ending) -> str:
+    """The sections before the answer; where the reply has none of them, prose under the heading of another task."""
+    own = "\n\n".join(body for ending in before if (body := read.body(ending.heading)))
+    if own:
+        return own
+    return next((b for name in ("DESCRIPTION", "REASONING") if name != answer.heading and (b := read.body(name))), "")
 
 
 def _clean(text: str) -> str:
@@ -97,7 +122,7 @@ def _clean(text: str) -> str:
     return _UNREADABLE.sub(lambda match: "" if match[0] == "\0" else "\ufffd", text)
 
 
-def _without_thinking(lines: Sequence[str]) -> tuple[list[str], bool]:
+def _without_thinking(lines: Sequence[str], heading: re.Pattern[str]) -> tuple[list[str], bool]:
     """The lines without what stands between thinking tags, and whether the last such tag was left open.
 
     An opening tag counts at the beginning of a line. A closing tag without one (the prompt ended with it) counts at the
@@ -107,7 +132,7 @@ def _without_thinking(lines: Sequence[str]) -> tuple[list[str], bool]:
     thinking = fenced = answering = False
     for line in lines:
         start, reopens = 0, True
-        answering = answering or (not thinking and not fenced and bool(_HEADING.match(line)))
+        answering = answering or (not thinking and not fenced and bool(heading.match(line)))
         close = _CLOSE.search(line)
         early = not (fenced or answering)
         if close and (thinking or not line[: close.start()].strip() or (early and not line[close.end() :].strip())):
@@ -127,12 +152,12 @@ def _without_thinking(lines: Sequence[str]) -> tuple[list[str], bool]:
     return kept, thinking
 
 
-def _read(lines: Sequence[str]) -> _Read:
+def _read(lines: Sequence[str], headings: re.Pattern[str]) -> _Read:
     read, place, section = _Read(), 0, ""
     body: list[str] = []
     while place < len(lines):
         line = lines[place]
-        if heading := _HEADING.match(line):
+        if heading := headings.match(line):
             section, body = _name(heading[1]), []
             read.sections[section] = body
             line = line[heading.end() :]
@@ -144,7 +169,7 @@ def _read(lines: Sequence[str]) -> _Read:
         first = place + 1
         while first < len(lines) and not lines[first].strip():
             first += 1
-        if first == len(lines) or _HEADING.match(lines[first]):
+        if first == len(lines) or headings.match(lines[first]):
             place = first  # a fence around the sections, or a last one too many
             if first == len(lines) and section == "CODE" and not any(b.section == "CODE" for b in read.blocks):
                 read.blocks.append(_Block(section, "", False))
@@ -152,8 +177,8 @@ def _read(lines: Sequence[str]) -> _Read:
         if (again := _FENCE.match(lines[first])) and again[1].strip():
             place = first  # opened twice: the second one counts
             continue
-        code, end, closed = _block(lines, place + 1)
-        if not _ENTRY.search(code) and _has_heading(code) and not _is_python(code):
+        code, end, closed = _block(lines, place + 1, headings)
+        if not _ENTRY.search(code) and _has_heading(code, headings) and not _is_python(code):
             place += 1  # a fence around prose and sections
             continue
         place = end
@@ -161,12 +186,12 @@ def _read(lines: Sequence[str]) -> _Read:
     return read
 
 
-def _has_heading(code: str) -> bool:
-    return any(_HEADING.match(line) for line in code.split("\n"))
+def _has_heading(code: str, headings: re.Pattern[str]) -> bool:
+    return any(headings.match(line) for line in code.split("\n"))
 
 
 def _name(heading: str) -> str:
-    return re.sub(r"LABEL ?(\d+)", r"LABEL \1", " ".join(heading.upper().replace("_", " ").split()))
+    return re.sub(r"(?<=\D) ?(\d+)$", r" \1", " ".join(heading.upper().replace("_", " ").split()))
 
 
 def _info_code(info: str) -> str:
@@ -175,7 +200,7 @@ def _info_code(info: str) -> str:
     return match[1] + "\n" if match else ""
 
 
-def _block(lines: Sequence[str], start: int) -> tuple[str, int, bool]:
+def _block(lines: Sequence[str], start: int, headings: re.Pattern[str]) -> tuple[str, int, bool]:
     """(code, the line after it, whether a fence closed it) of the block whose first line is given."""
     ends = []
     for place in range(start, len(lines)):
@@ -188,16 +213,16 @@ def _block(lines: Sequence[str], start: int) -> tuple[str, int, bool]:
             break
     else:
         if not ends:
-            return _unclosed(lines, start)
+            return _unclosed(lines, start, headings)
         end = ends[0]
     code = "\n".join(lines[start:end])
     opens_another = bool((_FENCE.match(lines[end]) or [""] * 2)[1].strip())
     return code, end if opens_another else end + 1, True
 
 
-def _unclosed(lines: Sequence[str], start: int) -> tuple[str, int, bool]:
+def _unclosed(lines: Sequence[str], start: int, headings: re.Pattern[str]) -> tuple[str, int, bool]:
     """Code without a closing fence: whole, if it is an experiment that parses; it ends before a heading at most."""
-    ends = [place for place in range(start, len(lines)) if _HEADING.match(lines[place])][:_TRIES]
+    ends = [place for place in range(start, len(lines)) if headings.match(lines[place])][:_TRIES]
     for end in [*ends, len(lines)]:
         code = "\n".join(lines[start:end])
         if _ENTRY.search(code) and _LOGS.search(code) and _is_python(_dedent(code)):
@@ -251,27 +276,3 @@ def _code(read: _Read, concluded: bool) -> str | None:
     if not body:
         raise ExperimentError("The [CODE] section of your reply is empty.")
     return body.rstrip() + "\n"
-
-
-_PLACEHOLDER = re.compile(r"[\s:*_\"'`]*<[^<>]*>")
-"""The form's "<a few words>", copied instead of filled in."""
-
-
-def _labels(body: str) -> list[str]:
-    """The label, or several on one line ("dogs, [LABEL 2]: cats"), of a section's first paragraph."""
-    paragraph = " ".join(body.partition("\n\n")[0].split())
-    return [_label(part) for part in _NEXT_LABEL.split(paragraph) if part.strip(" :,;*_")] or [_label("")]
-
-
-def _label(text: str) -> str:
-    if _PLACEHOLDER.match(text):
-        raise ExperimentError("A [LABEL] of your reply repeats the form: write the concept in the place of <...>.")
-    label = text.strip(_AROUND)
-    if not label:
-        raise ExperimentError("A [LABEL] of your reply is empty: write a few words after it.")
-    if len(label) > LABEL_LIMIT and label.count(" ") >= LABEL_WORDS:
-        raise ExperimentError(f"A [LABEL] is over {LABEL_LIMIT} characters: name the concept in a few words.")
-    label = label[:LABEL_LIMIT]
-    while (again := _LABEL_AGAIN.match(label)) and (rest := label[again.end() :].strip(_AROUND)):
-        label = rest
-    return label.rstrip()

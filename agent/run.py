@@ -25,7 +25,7 @@ from ..models.files import write_whole
 from ..models.registry import SCENE_TARGETS, SYNTHETIC
 from ..models.targets import Target, Unit, parse_units
 from .backbones.base import Backbone
-from .backbones.registry import backbone_name, load_backbone, model_of
+from .backbones.registry import backbone_name, load_backbone, model_of, scripted_for
 from .backbones.vlm import VlmBackbone
 from .experiment import Progress, Settings, run_units
 from .observer import Observer
@@ -230,6 +230,8 @@ def describe(
     layers = {name: list(dict.fromkeys(unit.layer for unit in named if unit.target == name)) for name in names}
     vlm = model_of(chosen) if given is None else None
     describer_of(chosen, vlm)  # refused before anything is loaded
+    if given is None and vlm is None:
+        scripted_for(settings.task)  # as well
     facts = facts_of(named, backbone_name(chosen, vlm), chosen, settings, vlm)
     with locked(path):
         joined(path, facts)  # refused before an index is built for it
@@ -239,7 +241,7 @@ def describe(
                 services[unit.target].target.check(unit)
             write_whole(path / "run.json", (json.dumps(joined(path, facts), indent=2) + "\n").encode())
             write_truths(path, named, services)
-            experimenter = given or load_backbone(chosen, vlm, scheduler_of(services))
+            experimenter = given or load_backbone(chosen, vlm, scheduler_of(services), settings.task)
             watch: Progress = progress.unit
             work = run_units(named, experimenter, services, settings, path, chosen.jobs, watch)
             metrics = scheduler_of(services).metrics

@@ -15,8 +15,11 @@ from ..models.errors import UserError
 from ..models.registry import SYNTHETIC
 from ..models.targets import Unit
 from .experiment import Settings
+from .tasks import facts_of_task, task_of
 
 VERSIONED = ("torch", "transformers", "numpy", "pillow", "skia-python")
+TASK_TEXT = "task_text"
+"""Fact of run.json: what was filled in, and the hash of what the task says."""
 GROWING = ("units", "target")
 """Facts of run.json that a later call on the same directory may add to."""
 
@@ -57,7 +60,8 @@ def facts_of(
         "dataset": dataset_facts(profile),
         **({"generators": generators} if generators else {}),
         "packs": {name: len(nouns) for name, nouns in available().items()},
-        "task": settings.task,
+        "task": task_of(settings.task).name,
+        TASK_TEXT: facts_of_task(settings.task),
         "seed": settings.seed,
         "turns": settings.turns,
         "removed_tools": list(settings.removed_tools),
@@ -81,9 +85,15 @@ def joined(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
         old = json.loads(file.read_text(encoding="utf-8"))
         units, targets = list(map(str, old["units"])), set(map(str, old["target"]))
         old.setdefault("drawings", Settings.drawings)  # of before there was the choice
+        old.setdefault(TASK_TEXT, facts[TASK_TEXT])  # as well; the transcripts hold the prompt itself
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{file} is damaged: delete it to go on with this run, or give another --out.") from None
     different = [name for name in facts if name not in (*GROWING, "versions") and old.get(name) != facts[name]]
+    if different == [TASK_TEXT]:
+        raise UserError(
+            f"{path} holds a run of the task {facts['task']} with another text or other fills: give the file and the "
+            "fills as they were then, or another --out."
+        )
     if different:
         raise UserError(
             f"{path} holds a run with other settings ({', '.join(different)}): give the same options, or another --out."

@@ -13,6 +13,7 @@ from ..models.testbed.vocabulary import BACKGROUNDS, FAMILIES, GROUPS, NOUNS
 from .experiment import LAST, REFUSED_ANSWER
 from .guards import find_in_conclusion, find_in_experiment
 from .replies import ParsedReply, parse_reply
+from .tasks import DESCRIPTION
 from .trajectories_read import Trajectory
 from .transcript import Conclusion, Experiment, Failure, Notice, Reply
 
@@ -20,9 +21,6 @@ DAMAGED, UNFINISHED, FAILED, TASK = "damaged", "unfinished", "failed", "another 
 WRONG, UNSCORED, LOW = "wrong label", "no score", "low score"
 UNSOUND, HELD_OUT, NOTHING = "unsound conclusion", "held-out concept", "nothing to learn"
 """Why a trajectory is rejected."""
-
-DESCRIPTION_TASK = "neuron-description"
-"""The task whose dialogues are imitated."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def judge(trajectory: Trajectory, rules: Rules) -> Kept | Rejection:
         return Rejection(FAILED, end.reason)
     if start is None or not isinstance(end, Conclusion):
         return Rejection(UNFINISHED)
-    if start.task != DESCRIPTION_TASK:
+    if start.task != DESCRIPTION:  # the only one whose truth and scores say which are worth it
         return Rejection(TASK, start.task)
     label = " OR ".join(end.labels)
     rejection = _untrue(trajectory, label, rules.min_score) or _held_out(trajectory, label, rules.split)

@@ -5,6 +5,9 @@ code says is not held: it is checked before it runs. Every text that a grammar a
 `agent.replies.parse_reply` as an experiment or as a conclusion.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 # xgrammar makes a mask over the vocabulary for each state of a bounded repetition: `char{0,400}` compiles for half a
 # minute. So prose is bounded in lines, words and their letters, code in lines: how long a line of code gets is left to
 # the limit on tokens.
@@ -23,7 +26,8 @@ LAST_WORDS, LAST_LINES = 30, 3
 """Words of a line, and lines of a description, of the answer that is asked for at the end: so few that its labels come
 before the limit on tokens."""
 LABEL_WORDS = 12
-BIAS_WORDS = 30
+ANSWER_WORDS = 30
+"""Words of an answer in prose that follows another section."""
 LABELS = 4
 
 # A line of prose begins with none of the characters by which headings, fences, quotes and tags begin, and with no
@@ -47,32 +51,55 @@ experiment ::= "[CODE]:\\n```python\\ndef run_experiment(system, tools):\\n" cod
 codeline ::= "\\n"? ("    "){{1,{INDENTS}}} " "{{0,3}} [^\\x00-\\x20\\x7f-\\xa0`~<] [^\\x00-\\x1f\\x7f-\\x9f]* "\\n"
 """
 
-_CONCLUSIONS: dict[str, str] = {
-    "neuron-description": f"""\
-conclusion ::= "[DESCRIPTION]: " text labels "\\n"?
-labels ::= "[LABEL]: " label | "[LABEL 1]: " label ("\\n[LABEL " [2-{LABELS}] "]: " label){{1,{LABELS - 1}}}
-""",
-    "spurious-feature": """\
-conclusion ::= "[REASONING]: " text "[LABEL]: " ("SELECTIVE" | "SPURIOUS") "\\n"?
-""",
-    "bias-identification": f"""\
-conclusion ::= "[DESCRIPTION]: " text "[BIAS]: " bias "\\n"?
-bias ::= first inlabel{{0,{LETTERS}}} (" " inlabel{{1,{LETTERS}}}){{0,{BIAS_WORDS - 1}}}
-""",
-}
-"""By task, as in `prompts.tasks.TASKS`."""
+
+class Section(Protocol):
+    """A section of the final answer, as `agent.tasks.Ending`."""
+
+    @property
+    def heading(self) -> str:
+        """What stands in the square brackets."""
+
+    @property
+    def kind(self) -> str:
+        """ "text", "labels" or "choice"."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Of a choice; none holds a quote or a backslash."""
 
 
-def reply_grammar(task: str, final: bool) -> str:
-    """EBNF of the replies to a task of `prompts.tasks`. final: no experiments are left, only a conclusion counts.
+def reply_grammar(endings: Sequence[Section], final: bool) -> str:
+    """EBNF of the replies to a task whose answer ends in these sections. final: no experiments are left, only a
+    conclusion counts.
 
-    Raises KeyError for a task that does not exist.
+    All sections but the last one are texts. A text that is the answer beside others is one line.
     """
     if final:
         root = 'root ::= ("" | line) conclusion\n'
-        return root + _common(LAST_WORDS, LAST_LINES) + _CONCLUSIONS[task]
+        return root + _common(LAST_WORDS, LAST_LINES) + _conclusion(endings)
     root = "root ::= thought (hypotheses (experiment | conclusion) | conclusion)\n"
-    return root + _common(WORDS, DESCRIPTION_LINES) + _FREE + _EXPERIMENT + _CONCLUSIONS[task]
+    return root + _common(WORDS, DESCRIPTION_LINES) + _FREE + _EXPERIMENT + _conclusion(endings)
+
+
+def _conclusion(endings: Sequence[Section]) -> str:
+    *before, answer = endings
+    heading = answer.heading
+    parts = [f'"[{section.heading}]: " text' for section in before]
+    rules = ""
+    if answer.kind == "labels":
+        parts.append("labels")
+        rules = (
+            f'labels ::= "[{heading}]: " label | "[{heading} 1]: " label '
+            f'("\\n[{heading} " [2-{LABELS}] "]: " label){{1,{LABELS - 1}}}\n'
+        )
+    elif answer.kind == "choice":
+        parts.append(f'"[{heading}]: " ({" | ".join(f"{chr(34)}{choice}{chr(34)}" for choice in answer.choices)})')
+    elif before:
+        parts.append(f'"[{heading}]: " answer')
+        rules = f'answer ::= first inlabel{{0,{LETTERS}}} (" " inlabel{{1,{LETTERS}}}){{0,{ANSWER_WORDS - 1}}}\n'
+    else:
+        parts.append(f'"[{heading}]: " text')
+    return f'conclusion ::= {" ".join(parts)} "\\n"?\n{rules}'
 
 
 def _common(words: int, lines: int) -> str:

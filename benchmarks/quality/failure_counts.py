@@ -8,7 +8,8 @@ from typing import Any
 
 from ...agent.guards import GUARDS, find_in_conclusion, find_in_experiment
 from ...agent.replies import parse_reply
-from ...agent.transcript import NOT_RUN, Conclusion, Experiment, Notice, Record, Reply
+from ...agent.tasks import endings_of
+from ...agent.transcript import NOT_RUN, Conclusion, Experiment, Notice, Record, Reply, Start
 from ...models.errors import ExperimentError
 from .testbed_study import wilson
 
@@ -79,8 +80,9 @@ def _guarded(records: Sequence[Record]) -> list[str]:
     """Names of the guards that find something in the last reply, each once."""
     reply = records[-1]
     assert isinstance(reply, Reply)
+    start = records[0] if isinstance(records[0], Start) else None
     try:
-        parsed = parse_reply(reply.text)
+        parsed = parse_reply(reply.text, endings_of(start))
     except ExperimentError:
         return []
     if parsed.code is None:

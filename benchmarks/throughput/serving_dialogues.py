@@ -15,6 +15,7 @@ from ...agent.api import api_text
 from ...agent.context import fit
 from ...agent.dialogue import messages
 from ...agent.sandbox.supervisor import Limits
+from ...agent.tasks import load_task
 from ...agent.transcript import Experiment, ImageStore, LogEntry, Record, Reply, Start
 from ...models.testbed.dataset import dataset_scene
 from ...models.testbed.language import caption
@@ -23,7 +24,6 @@ from ...models.vlm.chat import ChatReply, ChatRequest, Sampling
 from ...models.vlm.checkpoint import Checkpoint
 from ...models.vlm.tokens import counter_of
 from ...prompts.system import SYSTEM_PROMPT
-from ...prompts.tasks import TASKS
 
 EXEMPLARS = 15
 """Pictures of the first result, as `tools.dataset_exemplars` shows them."""
@@ -67,7 +67,7 @@ class DialogueMaker:
         limits = Limits()
         system = SYSTEM_PROMPT.format(api=api_text(()), wall_s=limits.wall_s, calls=limits.calls)
         records: list[Record] = [
-            Start(f"unit.{number}", "unit", "layer", number, "served", TASK, 0, turns, system, TASKS[TASK])
+            Start(f"unit.{number}", "unit", "layer", number, "served", TASK, 0, turns, system, load_task(TASK).prompt)
         ]
         for turn in range(1, turns + 1):
             prompt = fit(

@@ -9,12 +9,22 @@ from maia.agent.backbones.scripted import design, write
 from maia.agent.backbones.scripted.evidence import Evidence
 from maia.agent.backbones.scripted.hypotheses import Hypothesis, fit
 from maia.agent.replies import parse_reply
+from maia.agent.tasks import Ending, load_task
 from maia.prompts.grammars import CODE_LINES, reply_grammar
-from maia.prompts.tasks import TASKS
 from xgrammar.testing import _is_grammar_accept_string as accepts
 
 TASK = "neuron-description"
-_CASES = [(task, final) for task in TASKS for final in (False, True)]
+_TEXT = Ending("REASONING", "text")
+# By name: the endings of the built-in tasks, and of tasks that users may write.
+ENDINGS = {
+    TASK: load_task(TASK).endings,
+    "spurious-feature": load_task("spurious-feature", {"classes": ["pug"], "surroundings": ["sea"]}).endings,
+    "bias-identification": load_task("bias-identification", {"class_name": "pug"}).endings,
+    "one text": (Ending("ANSWER", "text"),),
+    "one choice": (Ending("FINAL VERDICT", "choice", ("NOT SURE", "NOT SURE AT ALL", "yes-1")),),
+    "many": (_TEXT, Ending("CAVEATS", "text"), Ending("CONCEPT", "labels")),
+}
+_CASES = [(task, final) for task in ENDINGS for final in (False, True)]
 
 # Pieces that a walk may take beside the 256 bytes: they make it reach the ends of rules.
 _PIECES = [
@@ -22,6 +32,8 @@ _PIECES = [
     *("```", "```\n", "[DESCRIPTION]: a", "[REASONING]: a", "[LABEL]: b", "[LABEL 1]: ", "\n[LABEL 2]: ", "[BIAS]: b"),
     *(
         "SPURIOUS",
+        *("[ANSWER]: a", "[FINAL VERDICT]: ", "NOT SURE", " AT ALL", "yes-1", "[CAVEATS]: a", "[CONCEPT]: b"),
+        *("[CONCEPT 1]: ", "\n[CONCEPT 2]: ", "[label]"),
         "SELECTIVE",
         " word",
         "é",
@@ -45,7 +57,7 @@ def _compile(task: str, final: bool) -> xgrammar.CompiledGrammar:
         _VOCABULARY, vocab_type=xgrammar.VocabType.RAW, vocab_size=len(_VOCABULARY), stop_token_ids=[_STOP]
     )
     return xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False).compile_grammar(
-        reply_grammar(task, final)
+        reply_grammar(ENDINGS[task], final)
     )
 
 
@@ -78,10 +90,13 @@ def test_whatever_is_accepted_can_be_read(task: str, final: bool) -> None:
     kinds = set()
     for _ in range(2000 // len(_CASES) + 1):
         text = _walk(compiled, rng)
-        parsed = parse_reply(text)
+        parsed = parse_reply(text, ENDINGS[task])
         kinds.add(parsed.code is not None)
         if parsed.code is None:
-            assert all(parsed.labels) and parsed.description, text
+            *before, answer = ENDINGS[task]
+            assert all(parsed.labels) and parsed.labels and bool(parsed.description) == bool(before), text
+            assert not answer.choices or parsed.labels[0] in answer.choices
+            assert answer.kind == "labels" or len(parsed.labels) == 1
         else:
             assert not final
             assert parsed.code.startswith("def run_experiment(system, tools):\n"), text
@@ -105,10 +120,10 @@ def _scripted_replies() -> list[str]:
 
 
 def test_the_scripted_backbone_writes_what_is_accepted() -> None:
-    grammar = reply_grammar(TASK, final=False)
+    grammar = reply_grammar(ENDINGS[TASK], final=False)
     for reply in _scripted_replies():
         assert accepts(grammar, reply), reply
-        assert not accepts(reply_grammar(TASK, final=True), reply)
+        assert not accepts(reply_grammar(ENDINGS[TASK], final=True), reply)
     for hypothesis in (
         Hypothesis("single", "dog"),
         Hypothesis("or", "dog", "snow"),
@@ -142,12 +157,12 @@ _LIST = "[HYPOTHESIS LIST]:\nHypothesis_1: é 日本 🎉\n"
         ("spurious-feature", "[REASONING]: beach\n[LABEL]: dogs", False),
         ("bias-identification", "[DESCRIPTION]: means\n[BIAS]: low for dogs on snow, 0.2 against 0.9", True),
         ("bias-identification", "[DESCRIPTION]: means\n[LABEL]: snow", False),
+        ("one text", "[ANSWER]: first line\nsecond line\n", True),
+        ("one choice", "[FINAL VERDICT]: NOT SURE AT ALL", True),
+        ("one choice", "[FINAL VERDICT]: SURE", False),
+        ("many", "[REASONING]: a\n[CAVEATS]: none\n[CONCEPT 1]: dogs\n[CONCEPT 2]: cats", True),
+        ("many", "[CAVEATS]: none\n[CONCEPT]: dogs", False),
     ],
 )
 def test_what_is_accepted(task: str, text: str, wanted: bool) -> None:
-    assert accepts(reply_grammar(task, final=False), text) is wanted
-
-
-def test_an_unknown_task_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        reply_grammar("poetry", final=False)
+    assert accepts(reply_grammar(ENDINGS[task], final=False), text) is wanted

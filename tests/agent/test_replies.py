@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from maia.agent.replies import parse_reply
+from maia.agent.tasks import load_task
 from maia.models.errors import ExperimentError
 
 EXPERIMENT = """Let me look.
@@ -46,9 +47,11 @@ def test_a_lone_block_of_code_without_heading_is_an_experiment() -> None:
 
 
 def test_other_tasks() -> None:
-    parsed = parse_reply("[REASONING]: it follows the beach\n[LABEL]: SPURIOUS")
+    spurious = load_task("spurious-feature", {"classes": ["pug"], "surroundings": ["beach"]})
+    parsed = parse_reply("[REASONING]: it follows the beach\n[LABEL]: SPURIOUS", spurious.endings)
     assert (parsed.description, parsed.labels) == ("it follows the beach", ["SPURIOUS"])
-    assert parse_reply("[DESCRIPTION]: compared\n[BIAS]: no bias found in what was tested").labels == [
+    bias = load_task("bias-identification", {"class_name": "pug"})
+    assert parse_reply("[DESCRIPTION]: compared\n[BIAS]: no bias found in what was tested", bias.endings).labels == [
         "no bias found in what was tested"
     ]
 

@@ -6,9 +6,10 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maia.agent.answers import LABEL_LIMIT
 from maia.agent.api import methods_of
 from maia.agent.code_check import check_code
-from maia.agent.replies import LABEL_LIMIT, parse_reply
+from maia.agent.replies import parse_reply
 from maia.models.errors import ExperimentError
 
 _HEADINGS = ["HYPOTHESIS LIST", "CODE", "DESCRIPTION", "LABEL", "LABEL 1", "LABEL 2", "REASONING", "BIAS"]

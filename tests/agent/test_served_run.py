@@ -62,7 +62,7 @@ def test_a_run_without_any_help_finishes_every_unit(served: Served, tmp_path: Pa
 def experimenting(profile: Profile, out: Path, monkeypatch: pytest.MonkeyPatch, turns: int = 3) -> Run:
     """A run whose replies are sound experiments, described by the model itself, and then a conclusion."""
     grammars = {False: EXPERIMENTS, True: CONCLUSION}
-    monkeypatch.setattr(maia.agent.experiment, "reply_grammar", lambda task, final: grammars[final])
+    monkeypatch.setattr(maia.agent.experiment, "reply_grammar", lambda endings, final: grammars[final])
     return describe(UNITS, out, profile=replace(profile, describer="vlm", turns=turns))
 
 

@@ -19,10 +19,10 @@ from maia.agent.backbones.scripted.hypotheses import Hypothesis
 from maia.agent.dialogue import messages
 from maia.agent.guards import GUARDS, on_conclusion, on_experiment
 from maia.agent.replies import parse_reply
+from maia.agent.tasks import DESCRIPTION, load_task
 from maia.agent.transcript import Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
 from maia.models.errors import ExperimentError
 from maia.prompts.system import SYSTEM_PROMPT
-from maia.prompts.tasks import LAST_TURN, TASKS
 
 FINAL_ATTEMPTS = 2
 
@@ -31,7 +31,7 @@ def start(task: str = "neuron-description", turns: int = 12, removed: Collection
     """First record of a unit, with the prompts of real runs."""
     prompt = SYSTEM_PROMPT.format(api=api_text(removed), wall_s=120, calls=60)
     settings = {"removed_tools": list(removed)}
-    return Start("fake.layer.0", "fake", "layer", 0, "canned", task, 0, turns, prompt, TASKS[task], settings)
+    return Start("fake.layer.0", "fake", "layer", 0, "canned", task, 0, turns, prompt, load_task(task).prompt, settings)
 
 
 class World:
@@ -107,7 +107,7 @@ def play(
     store = ImageStore(Path("nowhere"))
     for turn in range(1, turns + FINAL_ATTEMPTS + 1):
         if turn == turns + 1:
-            records.append(Notice(turns, "last-turn", LAST_TURN["neuron-description"]))
+            records.append(Notice(turns, "last-turn", load_task(DESCRIPTION).last_turn))
         stream = random.Random(f"{seed}/{turn}").randrange(1 << 31)
         reply = asyncio.run(backbone.reply(messages(records, store), stream))
         records.append(Reply(turn, reply))
