@@ -32,6 +32,7 @@ _CLAUSE = re.compile(r"\bwhile\b|\bwhereas\b|\bbut\b|\band\b|[;,.]", re.IGNORECA
 _COMPARED = re.compile(
     r"\b(?:than|compared (?:to|with)|relative to|as opposed to|rather than|versus)\b.*", re.IGNORECASE
 )
+_NEGATED = re.compile(r"\b(?:not|no|never|neither|nor|without)\b|n['\u2019]t\b", re.IGNORECASE)
 _KINDS: dict[Kind, ClaimKind] = {
     Kind.BACKGROUND: "context",
     Kind.COLOUR: "colour",
@@ -60,22 +61,30 @@ class Judged:
 
 
 def claims_bias(text: str) -> bool:
-    """Whether a [BIAS] section claims one. "no bias found in what was tested" and its like do not."""
-    return bool(text.strip()) and _NONE.search(text) is None
+    """Whether a [BIAS] section claims one. "no bias found in what was tested" and its like do not, unless another
+    clause says where the activations are lower or higher ("no bias by colour, but lower in the snow")."""
+    if _NONE.search(text) is None:
+        return bool(text.strip())
+    return any(_LOWER.search(clause) or _HIGHER.search(clause) for clause in _positive_clauses(text))
+
+
+def _positive_clauses(text: str) -> list[str]:
+    """The clauses that deny nothing, each without what it compares with."""
+    return [_COMPARED.sub("", clause) for clause in _CLAUSE.split(text) if not _NEGATED.search(clause)]
 
 
 def read_claims(text: str, noun: str) -> tuple[Claim, ...]:
     """The contexts that a [BIAS] section names, each once. noun: the class's, which is no claim.
 
-    What follows "than" or "compared with" is what was compared with. A clause that says neither lower nor higher goes
-    on with what the one before said. That large things are answered less says that small ones are answered more.
+    What follows "than" or "compared with" is what was compared with. A clause with "not" or "no" claims nothing; one
+    that says neither lower nor higher goes on with what the one before said. That large things are answered less says
+    that small ones are answered more.
     """
     if not claims_bias(text):
         return ()
     found: dict[Claim, None] = {}
     direction = 0
-    for clause in _CLAUSE.split(text):
-        said = _COMPARED.sub("", clause)
+    for said in _positive_clauses(text):
         lower, higher = _LOWER.search(said), _HIGHER.search(said)
         direction = -1 if lower else 1 if higher else direction
         for token in tokenize(said):

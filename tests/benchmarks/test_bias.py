@@ -34,7 +34,15 @@ CLEAN = PlantedClass("dog", "clean")
 
 
 @pytest.mark.parametrize(
-    "text", ["no bias found in what was tested", "No bias was found.", "No clear bias.", "unbiased", ""]
+    "text",
+    [
+        "no bias found in what was tested",
+        "No bias was found.",
+        "No clear bias.",
+        "No bias: it was not lower in the snow.",
+        "unbiased",
+        "",
+    ],
 )
 def test_no_bias_is_no_claim(text: str) -> None:
     assert not claims_bias(text) and read_claims(text, "dog") == ()
@@ -53,6 +61,8 @@ def test_no_bias_is_no_claim(text: str) -> None:
         ("activations are higher for large dogs", {("size", "small", -1)}),
         ("lower in the snow and on a sandy beach", {("context", "snow", -1), ("context", "beach", -1)}),
         ("reduced when there is a tree beside the dog", {("company", "tree", -1)}),
+        ("No bias by colour was found, but activations are lower in the snow.", {("context", "snow", -1)}),
+        ("lower in the snow, not on a sandy beach; no bias by size", {("context", "snow", -1)}),
         ("the dog is favoured in a forest compared with a room", {("context", "forest", 1)}),
     ],
 )
