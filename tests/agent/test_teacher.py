@@ -13,11 +13,9 @@ from maia.agent.api import methods_of
 from maia.agent.backbones.scripted.evidence import family_of, members_of
 from maia.agent.backbones.teacher import code, phrases, teacher
 from maia.agent.backbones.teacher.beliefs import (
-    NEITHER,
     Counts,
     Guess,
     guesses,
-    judged,
     read_counts,
     read_high,
     refuted,
@@ -90,22 +88,6 @@ def test_what_all_exemplars_share_is_believed_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "high", "believed"),
-    [
-        (["dog", "red"], ["dog"], Guess("single", "dog")),
-        (["dog", "red"], ["dog", "red", "dog + red"], Guess("or", "dog", "red")),
-        (["dog", "snow"], ["dog + snow"], Guess("given", "dog", "snow")),
-        (["dog", "animal"], ["dog", "animal"], Guess("single", "animal")),
-        (["leaf", "snow", "plant"], ["leaf + snow", "plant + snow"], Guess("given", "plant", "snow")),
-        (["dog", "red"], [], None),
-        (["dog", "red"], ["dog", "red", NEITHER], None),  # the words make no difference
-    ],
-)
-def test_tests_decide(words: list[str], high: list[str], believed: Guess | None) -> None:
-    assert judged(words, high) == believed
-
-
-@pytest.mark.parametrize(
     ("guess", "refuting"),
     [
         (Guess("single", "dog"), {"dog"}),
@@ -124,9 +106,10 @@ def test_the_log_is_read_back() -> None:
     text = "Log entry 1:\n15 pictures\nbright: brick wall 9, dog 2, 3\npicture: brick wall 12, nothing 4\nThe highest"
     assert read_counts(text) == Counts(15, {"brick wall": 9, "dog": 2}, {"brick wall": 12})
     assert read_counts("high: dog") is None
-    assert read_high("high: dog, cat + red\nThe highest") == ["dog", "cat + red"]
-    assert read_high("high: nothing") == []
-    assert read_high("15 pictures") is None
+    assert read_high("high: dog\nThe highest") == Guess("single", "dog")
+    assert read_high("high: dog OR brick wall") == Guess("or", "dog", "brick wall")
+    assert read_high("high: cat given red\n") == Guess("given", "cat", "red")
+    assert read_high("high: nothing") is read_high("15 pictures") is None
 
 
 class _World:
@@ -176,32 +159,34 @@ FILL = [("red", "cup", "room"), ("blue", "hat", "sea")]
 @pytest.mark.parametrize(
     ("value", "high"),
     [
-        (lambda p: float("dog" in p), ["dog"]),
-        (lambda p: float("dog" in p or "snow" in p), ["dog", "snow"]),
-        (lambda p: float("dog" in p and "snow" in p), ["dog + snow"]),
-        (lambda p: 0.1 * ("dog" in p), []),  # a tenth of what exemplars reach
-        (lambda p: 0.9 + 0.1 * ("dog" in p), []),  # the words make no difference
-        (lambda p: 0.3 + 0.6 * ("dog" in p), ["dog"]),
+        (lambda p: float("dog" in p), Guess("single", "dog")),
+        (lambda p: float("dog" in p or "snow" in p), Guess("or", "dog", "snow")),
+        (lambda p: float("dog" in p and "snow" in p), Guess("given", "dog", "snow")),
+        (lambda p: 0.1 * ("dog" in p), None),  # a tenth of what exemplars reach
+        (lambda p: 0.9 + 0.1 * ("dog" in p), None),  # the words make no difference
+        (lambda p: 0.3 + 0.6 * ("dog" in p), Guess("single", "dog")),
+        (lambda p: 0.0, None),
     ],
 )
-def test_the_code_compares_the_tests(value: Callable[[str], float], high: list[str], scale: float) -> None:
+def test_the_code_compares_the_tests(value: Callable[[str], float], high: Guess | None, scale: float) -> None:
     tests = {
         "dog": "a {c} dog, {p}",
         "snow": "a {c} {n}, snow",
         "dog + snow": "a {c} dog, snow",
-        NEITHER: "a {c} {n}, {p}",
+        code.NEITHER: "a {c} {n}, {p}",
     }
     world = _World(lambda prompt: scale * value(prompt), ["x | y"])
     world.dataset_exemplars = lambda system: ([scale], ["x"])  # type: ignore[method-assign]
     assert read_high(_run(code.tests_code(tests, FILL), world)) == high
     # The pictures of what is high come first, those of other tests beside them to compare with.
-    assert world.titles[: 2 * len(high)] == [name for name in high for _ in range(2)]
+    first = [] if high is None else ["dog + snow"] if high.kind == "given" else [high.a, *([high.b] if high.b else [])]
+    assert world.titles[: 2 * len(first)] == [name for name in first for _ in range(2)]
     assert len(world.titles) == 2 * code.SHOWN
 
 
 @given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
 def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word: str, other: str) -> None:
-    forms = {word: teacher._form(word), f"{word} + {other}": teacher._form(word, other), NEITHER: teacher._form()}
+    forms = {word: teacher._form(word), f"{word} + {other}": teacher._form(word, other), code.NEITHER: teacher._form()}
     written = code.tests_code(forms, FILL)
     assert check_code(written, methods_of()) is None
     parsed = parse_reply(phrases.experiment(phrases.hypotheses("", [word]), written))
@@ -210,6 +195,16 @@ def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word
         assert word in forms[f"{word} + {other}"] and other in forms[f"{word} + {other}"]
     for form in forms.values():
         parse_prompt(form.format(c="red", n="cup", p="snow"), 1)  # raises for what the world cannot draw
+
+
+@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=12))
+def test_words_that_are_tested_together_have_nothing_in_common(words: list[str]) -> None:
+    chosen = teacher._words_of([Guess("single", word) for word in words])
+    assert chosen[0] == words[0] and len(chosen) <= teacher.WORDS
+    for place, word in enumerate(chosen):
+        assert not any(members_of(word) & members_of(other) for other in chosen[:place])
+    for word in words:
+        assert len(chosen) == teacher.WORDS or any(members_of(word) & members_of(other) for other in chosen)
 
 
 @given(taken=st.sets(st.sampled_from(WORDS), min_size=1, max_size=5), seed=st.integers(0, 99))
@@ -227,7 +222,7 @@ def test_fillers_are_none_of_the_concepts_nor_of_their_kind(taken: set[str], see
 @given(seed=st.integers(0, 10**6))
 def test_every_slip_is_found_before_the_code_runs_or_while_it_does(seed: int) -> None:
     rng = random.Random(seed)
-    for written in (code.exemplar_code(), code.tests_code({"a": "a {c} {n}"}, FILL)):
+    for written in (code.exemplar_code(), code.tests_code({code.NEITHER: "a {c} {n}"}, FILL)):
         broken = phrases.slipped(written, rng)
         assert broken != written
         if check_code(broken, methods_of()) is None:
@@ -249,5 +244,5 @@ def test_a_place_mistaken_for_a_thing_is_refused_by_the_world(word: str, other: 
 @given(a=st.sampled_from(WORDS), b=st.sampled_from(WORDS), kind=st.sampled_from(["single", "or", "given"]))
 def test_conclusions_are_read_as_their_labels(a: str, b: str, kind: str) -> None:
     guess = Guess(kind, a, b if kind != "single" else "")
-    parsed = parse_reply(phrases.conclusion(guess, random.Random(0)))
+    parsed = parse_reply(phrases.conclusion(guess))
     assert " OR ".join(parsed.labels) == guess.label

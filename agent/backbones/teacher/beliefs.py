@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -47,7 +47,8 @@ class Counts:
 
 
 _TOTAL = re.compile(r"^(\d+) pictures$", re.MULTILINE)
-_LIST = {name: re.compile(rf"^{name}: (.+)$", re.MULTILINE) for name in (BRIGHT, WHOLE, "high")}
+_LIST = {name: re.compile(rf"^{name}: (.+)$", re.MULTILINE) for name in (BRIGHT, WHOLE)}
+_HIGH = re.compile(r"^high: (.+)$", re.MULTILINE)
 
 
 def read_counts(text: str) -> Counts | None:
@@ -90,18 +91,18 @@ def guesses(counts: Counts) -> list[Guess]:
     return sorted(scores, key=lambda guess: (-scores[guess], guess.label))
 
 
-def read_high(text: str) -> list[str] | None:
-    """Names of the tests that were high, in their order, without pairs of which a word is high alone; None where the
-    result tells of none."""
-    high = _LIST["high"].search(text)
-    if high is None:
+def read_high(text: str) -> Guess | None:
+    """What a result says is high: the explanation that its tests leave; None where nothing is, or it tells of none."""
+    high = _HIGH.search(text)
+    if high is None or high[1] == NOTHING:
         return None
-    return [] if high[1] == NOTHING else high[1].split(", ")
+    for kind, between in (("given", " given "), ("or", " OR ")):
+        if between in high[1]:
+            return Guess(kind, *high[1].split(between))
+    return Guess("single", high[1])
 
 
 NOTHING = "nothing"
-NEITHER = "none of these"
-"""Name of the test whose pictures hold no concept in question."""
 
 
 def named(a: str, b: str) -> str:
@@ -114,23 +115,3 @@ def refuted(guess: Guess, low: Collection[str]) -> bool:
     if guess.kind == "given":
         return named(guess.a, guess.b) in low
     return guess.a in low or (guess.b in low and bool(guess.b))
-
-
-def judged(words: Sequence[str], high: Collection[str]) -> Guess | None:
-    """What the tests say of the words that they are of. None: nothing is high, or what holds none of them is."""
-    if NEITHER in high:
-        return None
-    alone = [word for word in words if word in high]
-    # Of a group and its members the group, if that is high: it says more.
-    alone = [w for w in alone if not any(w != o and members_of(w) <= members_of(o) for o in alone)]
-    if len(alone) > 1:
-        return Guess("or", *alone[:2])
-    if alone:
-        return Guess("single", alone[0])
-    both = [(a, b) for a in words for b in words if named(a, b) in high]
-
-    def within(pair: tuple[str, str], other: tuple[str, str]) -> bool:
-        return pair != other and all(members_of(a) <= members_of(b) for a, b in zip(pair, other, strict=True))
-
-    wide = [pair for pair in both if not any(within(pair, other) for other in both)]
-    return Guess("given", *wide[0]) if wide else None

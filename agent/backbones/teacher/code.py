@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 SHOWN = 3
 """Exemplars, and tests, whose pictures are logged."""
 FULL, LOW, APART = 0.6, 0.3, 1.5
-"""A test is high if its mean comes FULL of the way from the lowest to the highest, LOW of the best exemplar's
-activation, and APART times the lowest."""
+"""A test is high if its mean is more than FULL of the way from that of the test without concepts to the highest, LOW
+of the best exemplar's activation, and APART times that of the test without concepts."""
+NEITHER = "none of these"
+"""Name of the test whose pictures hold no concept in question."""
+ALONE = 2
+"""Words high alone that are told: the answer is one, or one OR the other."""
 
 _EXEMPLARS = f"""\
 def run_experiment(system, tools):
@@ -27,15 +31,16 @@ TESTS    }}
     for name, form in tests.items():
         seen[name] = system.neuron(tools.text2image([form.format(c=c, n=n, p=p) for c, n, p in fill]))
         means[name] = sum(seen[name][0]) / len(fill)
-    low, top = min(means.values()), max(means.values())
+    low, top = means["{NEITHER}"], max(means.values())
     line = max(low + {FULL} * (top - low), {LOW} * best, {APART} * low)
     high = []
     for name in tests:
-        if means[name] >= line and not {{*name.split(" + ")}} & {{*high}}:
+        if means[name] > line and (" + " not in name or not high):
             high.append(name)
     names = list(dict.fromkeys([*high, *tests]))[:{SHOWN}]
     shown = [(a, i, name) for name in names for a, i in zip(seen[name][0][:2], seen[name][1])]
-    tools.log_experiment(*zip(*shown), "high: " + (", ".join(high) or "nothing"))
+    text = " OR ".join(high[:{ALONE}]).replace(" + ", " given ") or "nothing"
+    tools.log_experiment(*zip(*shown), "high: " + text)
 """
 
 
@@ -46,9 +51,10 @@ def exemplar_code() -> str:
 
 def tests_code(tests: Mapping[str, str], fill: Sequence[Sequence[str]], exemplars: bool = True) -> str:
     """Pictures for a few explanations. tests: a prompt by name, with places {c}, {n} and {p} for a colour, a noun and a
-    background that are none of them; words alone come before pairs, "a + b", which are not called high where a word of
-    theirs is high alone. fill: what stands there, a (colour, noun, background) for each picture of a test. exemplars:
-    whether the unit has some to compare with."""
+    background that are none of them; words alone come before pairs, "a + b", which count only where no word is high
+    alone, and the first of them that is high; NEITHER comes last. The log says what is high as a label does. fill: what
+    stands there, a (colour, noun, background) for each picture of a test. exemplars: whether the unit has some to
+    compare with."""
     lines = "".join(f'        "{name}": "{form}",\n' for name, form in tests.items())
     filled = ", ".join("(" + ", ".join(f'"{word}"' for word in words) + ")" for words in fill)
     best = "tools.dataset_exemplars(system)[0][0]" if exemplars else "0"

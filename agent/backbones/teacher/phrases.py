@@ -24,19 +24,14 @@ def experiment(before: str, code: str) -> str:
     return f"{before}\n[CODE]:\n```python\n{code}```"
 
 
-def conclusion(guess: Guess, rng: random.Random) -> str:
+def conclusion(guess: Guess) -> str:
     """A reply that ends the unit's experiments."""
-    a, b = guess.a, guess.b
-    says = {
-        "single": [f"The unit responds to {a}.", f"{a.capitalize()} activates the unit, whatever is around it."],
-        "or": [f"The unit responds to {a} and to {b}.", f"Either of {a} and {b} activates the unit."],
-        "given": [
-            f"The unit responds to {a} only together with {b}.",
-            f"{a.capitalize()} activates the unit if {b} is there too.",
-        ],
+    responds = {
+        "single": f"to {guess.a}",
+        "or": f"to {guess.a} and to {guess.b}",
+        "given": f"to {guess.a} only together with {guess.b}",
     }[guess.kind]
-    labels = f"[LABEL 1]: {a}\n[LABEL 2]: {b}" if guess.kind == "or" else f"[LABEL]: {guess.label}"
-    return f"[DESCRIPTION]: {rng.choice(says)}\n{labels}"
+    return f"[DESCRIPTION]: The unit responds {responds}.\n[LABEL]: {guess.label}"
 
 
 _SLIPS = (

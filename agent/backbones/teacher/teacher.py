@@ -12,7 +12,7 @@ from ....models.testbed.vocabulary import BACKGROUNDS, COLOURS, GROUPS, NOUNS
 from ..base import Message
 from ..scripted.evidence import family_of, members_of
 from . import code, phrases
-from .beliefs import NEITHER, Guess, guesses, judged, named, read_counts, read_high, refuted
+from .beliefs import Guess, guesses, named, read_counts, read_high, refuted
 
 LAST = "This was the last experiment."
 ROUNDS = 3
@@ -41,7 +41,6 @@ class Teacher:
         self._wrong, self._slip = wrong, slip
         self.untrained: set[int] = set()
         self._believed: list[Guess] = []
-        self._words: list[str] = []
         self._tested: set[str] = set()
         self._low: set[str] = set()
         self._exemplars = True
@@ -83,15 +82,14 @@ class Teacher:
         return self._tests("", words, turn)
 
     def _after_tests(self, result: str, turn: int) -> str:
-        high = read_high(result) or ()
-        guess = judged(self._words, high)
-        self._low |= self._tested - set(high)
+        guess = read_high(result)
+        self._low |= self._tested
         if guess is None and self._rounds < ROUNDS:
             left = [guess for guess in self._believed if not refuted(guess, self._low)]
             if left:
                 self._believed = left
                 return self._tests("", _words_of(left), turn)
-        return phrases.conclusion(guess or self._believed[0], self._rng)
+        return phrases.conclusion(guess or self._believed[0])
 
     def _last(self, result: str, kind: str) -> str:
         """The answer when no experiment is left: from what there is."""
@@ -99,9 +97,9 @@ class Teacher:
         if counts is not None:
             self._believed = guesses(counts)
         elif kind == "tests":
-            guess = judged(self._words, read_high(result) or ())
+            guess = read_high(result)
         believed = self._believed or [Guess("single", self._rng.choice(list(NOUNS)))]
-        return phrases.conclusion(guess or believed[0], self._rng)
+        return phrases.conclusion(guess or believed[0])
 
     # --- writing
 
@@ -121,13 +119,12 @@ class Teacher:
     def _tests(self, before: str, words: Sequence[str], turn: int) -> str:
         """Tests of each word without the others, of pairs together, and of none."""
         self._rounds += 1
-        self._words = list(words)
         tests = {word: _form(word) for word in words}
         pairs = [(g.a, g.b) for g in self._believed if g.kind == "given" and {g.a, g.b} <= set(words)]
         if not pairs and len(words) > 1:
             pairs = [(words[0], words[1])]
         tests |= {named(a, b): _form(a, b) for a, b in pairs[:PAIRS]}
-        tests[NEITHER] = _form()
+        tests[code.NEITHER] = _form()
         self._tested = set(tests)
         labels = [guess.label for guess in self._believed if {guess.a, guess.b or guess.a} <= set(words)][:2]
         fill = _fillers(self._rng, frozenset().union(*(members_of(word) for word in words)))
@@ -140,11 +137,15 @@ class Teacher:
 
 
 def _words_of(believed: Sequence[Guess]) -> list[str]:
-    """The words of the best explanation, then of the best alternatives and conditions in turn."""
+    """The words of the best explanation, then of the best alternatives and conditions in turn; of a group and its
+    members the first alone, so that one being high says all."""
     given, either = ([guess for guess in believed if guess.kind == kind] for kind in ("given", "or"))
     turns = [guess for pair in zip_longest(given, either) for guess in pair if guess is not None]
-    words = dict.fromkeys(word for guess in (*believed[:1], *turns, *believed) for word in (guess.a, guess.b) if word)
-    return list(words)[:WORDS]
+    words: list[str] = []
+    for word in (word for guess in (*believed[:1], *turns, *believed) for word in (guess.a, guess.b) if word):
+        if all(members_of(word).isdisjoint(members_of(other)) for other in words):
+            words.append(word)
+    return words[:WORDS]
 
 
 def _failed(result: str) -> bool:
