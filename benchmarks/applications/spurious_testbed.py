@@ -19,7 +19,7 @@ from .spurious_rows import BALANCED_SETS, BALANCED_SIZE, Split
 
 TARGET, LAYER = "efficientnet-lite0", "blocks.10"
 """112 units; where the effect was first seen."""
-POOLING: Pooling = "mean"
+POOLING: Pooling = "max"
 NOUNS = ("clock", "umbrella", "mushroom", "guitar", "car", "bottle", "boat", "candle")
 """Of which the seed takes CLASSES: things with plain silhouettes, which the network tells apart."""
 PLACES = ("grass", "beach", "snow", "desert", "forest", "night city")
