@@ -19,6 +19,7 @@ from .models.errors import UserError
 
 if TYPE_CHECKING:
     from .agent.run import Opened
+    from .agent.tasks import Task
     from .engine.items import Purpose
     from .engine.profile import Profile
     from .models.targets import Unit
@@ -144,15 +145,23 @@ def describe(
     drawings: Annotated[
         str, typer.Option(help="Offline world: what experiments draw with: exploration, or evaluation (an ablation).")
     ] = "exploration",
+    task: Annotated[
+        str | None, typer.Option(help="What is asked: a built-in task, or a YAML file of your own (docs/tasks.md).")
+    ] = None,
+    fill: Annotated[
+        list[str] | None, typer.Option(help="What the task's text leaves open, as class_name=flagpole or name=a,b,c.")
+    ] = None,
 ) -> None:
     """Describe units of a target; leaves transcripts, scores and a report in the output directory."""
     from .agent.api import removable
     from .agent.guards import guards_named
     from .agent.run import open_units
+    from .agent.tasks import DESCRIPTION, fills_named, load_task
     from .engine.items import Purpose
     from .engine.profile import load_profile
     from .engine.vlm import with_backbone, with_model
 
+    asked = load_task(task or DESCRIPTION, fills_named(fill or []))
     chosen = with_model(load_profile(profile), vlm, url, adapter, context)
     chosen = with_backbone(chosen, backbone or chosen.backbone)
     chosen = replace(
@@ -172,7 +181,7 @@ def describe(
         raise UserError("--drawings is for the offline world: elsewhere another profile has another generator.")
     removed = removable([name.strip() for name in without.split(",") if name.strip()] if without else ())
     opened, drawn = open_units(units, chosen.target, chosen), cast("Purpose", drawings)
-    _run(opened, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching, removed, drawn)
+    _run(opened, out, chosen, jobs, turns, seed, sandbox, score, record_calls, watching, removed, drawn, asked)
 
 
 def _run(
@@ -188,6 +197,7 @@ def _run(
     guards: tuple[str, ...] | None = None,
     removed: tuple[str, ...] = (),
     drawings: "Purpose" = "exploration",
+    task: "Task | None" = None,
 ) -> None:
     from .agent.experiment import Settings
     from .agent.guards import GUARDS
@@ -196,6 +206,7 @@ def _run(
     from .agent.run import describe as describe_units
     from .agent.run import locked
     from .agent.sandbox.supervisor import Sandbox
+    from .agent.tasks import DESCRIPTION, task_of
     from .benchmarks.quality.score_run import score_run
 
     box = Sandbox(mode=sandbox)
@@ -211,7 +222,9 @@ def _run(
         guards=watching,
         removed_tools=removed,
         drawings=drawings,
+        task=task or DESCRIPTION,
     )
+    scored = score and task_of(settings.task).describes
     with locked(out):  # until the report is written: scores.json has one writer as well
         named = units if isinstance(units, list) else units.units
         with TerminalProgress(console, len(named)) as bars:
@@ -219,13 +232,16 @@ def _run(
                 units, out, profile=profile, jobs=jobs, settings=settings, progress=bars, record_calls=record_calls
             )
             try:
-                if score:
+                if scored:
                     score_run(run, bars.scoring)
             finally:
                 run.close()
         report = build_report(out)
     console.print(summary_table(out))
-    if profile.world == "testbed":
+    if score and not scored:
+        name = task_of(settings.task).name
+        console.print(f"No scores: answers to the task {name} are no labels, from which activations are predicted.")
+    elif profile.world == "testbed":
         console.print(
             "Scores say how well a label predicts activation in this rendered world, on drawings never explored."
         )

@@ -43,6 +43,7 @@ from .report_plots import (
     spread_plot,
 )
 from .report_replies import GUARD_COLUMNS, REPLY_COLUMNS, reply_tables
+from .tasks import DESCRIPTION, TASK_TEXT
 from .transcript import ImageStore
 
 TESTBED_CAVEAT = "Scores say: predicts activation in this rendered world."
@@ -174,6 +175,8 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
         "caveat": TESTBED_CAVEAT if data.config.get("world") == "testbed" else None,
         "scripted": data.config.get("backbone") == SCRIPTED,
         "units": units,
+        "answer": _answer(data),
+        "describes": _describes(data),
         "machine": data.machine,
         "replies": reply_tables(data.units, data.config),
         "reply_columns": REPLY_COLUMNS,
@@ -190,6 +193,17 @@ def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:
         "found": sum(found is True for found in judged),
         "judged": len(judged),
     }
+
+
+def _answer(data: RunData) -> str:
+    """What a unit's answer is called: its section's heading, in small letters."""
+    names = dict.fromkeys(unit.answer.heading.lower() for unit in data.units)
+    return next(iter(names)) if len(names) == 1 else "answer"
+
+
+def _describes(data: RunData) -> bool:
+    """Whether units are described by labels, which have scores and perhaps a truth."""
+    return not data.units or any(unit.answer.kind == "labels" for unit in data.units)
 
 
 def _scores_of(data: RunData, method: str) -> list[float]:
@@ -215,6 +229,10 @@ def _counts(data: RunData) -> str:
 def _facts(data: RunData) -> list[tuple[str, str]]:
     shown = ("target", "backbone", "dataset", "seed", "packs", "versions")
     facts = [(key.capitalize(), fact(data.config[key])) for key in shown if key in data.config]
+    if data.config.get("task", DESCRIPTION) != DESCRIPTION:
+        text = data.config.get(TASK_TEXT)
+        fills = text.get("fills") if isinstance(text, dict) else None
+        facts.insert(0, ("Task", f"{fact(data.config['task'])}{f' ({fact(fills)})' if fills else ''}"))
     return [*facts[:2], ("Units", _counts(data)), *facts[2:]]
 
 
@@ -223,24 +241,30 @@ def _problems(data: RunData, pictures: Pictures) -> list[str]:
     return problems + [f"picture {image}: {reason}" for image, reason in pictures.missing.items()]
 
 
+_CAPTION = (
+    "score: mean activation on positive minus neutral prompts, over p95 − p50\n"
+    "(*: the plain difference, as the unit is silent on 95 % of the dataset)"
+)
+
+
 def summary_table(run: Path) -> Table:
-    """The overview for the terminal, by target: unit, label, score by method, truth, found.
+    """The overview for the terminal, by target: unit, label, score by method, truth, found; of a task whose answers are
+    no labels, unit and answer.
 
     The score is the difference of means over p95 - p50; where that is 0, the difference itself, with a star.
 
     Raises UserError if there is no run.json.
     """
     data = load_run(run)
-    table = Table(
-        caption="score: mean activation on positive minus neutral prompts, over p95 − p50\n"
-        "(*: the plain difference, as the unit is silent on 95 % of the dataset)"
-    )
-    for heading in ("unit", "label"):
+    describes = _describes(data)
+    table = Table(caption=_CAPTION if describes else None)
+    for heading in ("unit", _answer(data)):
         table.add_column(heading, overflow="fold")
-    for heading in METHODS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("truth", overflow="fold")
-    table.add_column("found")
+    if describes:
+        for heading in METHODS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("truth", overflow="fold")
+        table.add_column("found")
     target = ""
     for unit in data.units:
         of_target, _, name = unit.name.partition(".")
@@ -254,7 +278,8 @@ def summary_table(run: Path) -> Table:
         truth = (unit.score.truth if unit.score else None) or ""
         found = {True: "yes", False: "no", None: ""}[unit.score.truth_found if unit.score else None]
         # Text, not str: a label with [brackets] is no markup.
-        table.add_row(*(Text(clean(cell)) for cell in (name, labels, *scores, truth, found)))
+        cells = (name, labels, *scores, truth, found) if describes else (name, labels)
+        table.add_row(*(Text(clean(cell)) for cell in cells))
     return table
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..models.errors import UserError
 from .report_machine import MachineTables, machine_tables
+from .tasks import Ending, endings_of
 from .transcript import (
     Conclusion,
     Experiment,
@@ -128,6 +129,16 @@ class UnitRun:
     @property
     def labels(self) -> list[str]:
         return list(self.end.labels) if isinstance(self.end, Conclusion) else []
+
+    @property
+    def endings(self) -> tuple[Ending, ...]:
+        """The sections of its task's final answer."""
+        return endings_of(self.start)
+
+    @property
+    def answer(self) -> Ending:
+        """The last of them."""
+        return self.endings[-1]
 
     @property
     def first_entry(self) -> LogEntry | None:

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -18,6 +18,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from .report_data import UnitRun
+from .tasks import DESCRIPTION_ENDINGS
 from .transcript import Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
 
 THUMBNAIL = 160
@@ -26,6 +27,9 @@ QUALITY = 82
 """WebP quality of an embedded picture."""
 LONGEST_HIGHLIGHTED = 40_000
 """Characters of code that are highlighted; longer code is shown plain (pygments is slow on hostile input)."""
+
+SHOWN = tuple(ending.heading for ending in DESCRIPTION_ENDINGS)
+"""Headings of a description's final answer."""
 
 _IMAGE_ID = re.compile(r"[0-9a-f]{8,64}\Z")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\ud800-\udfff]")
@@ -96,10 +100,13 @@ class Section:
     text: str
 
 
-def reply_sections(text: str, code: str = "", concluded: bool = False) -> list[Section]:
+def reply_sections(
+    text: str, code: str = "", concluded: bool = False, headings: Collection[str] = SHOWN
+) -> list[Section]:
     """Take a reply apart for reading; nothing of it is dropped but what is shown beside it anyway.
 
-    That is the `code` of the turn's experiment, and with `concluded` the description and the labels.
+    That is the `code` of the turn's experiment, and with `concluded` the sections of the final answer, under these
+    headings.
     """
     text, code = clean(text), clean(code).strip()
     if code:
@@ -109,7 +116,7 @@ def reply_sections(text: str, code: str = "", concluded: bool = False) -> list[S
     for name, body in zip(["", *pieces[1::2]], pieces[::2], strict=True):
         name = name.strip().upper()
         body = _FENCE.sub("", body).strip()
-        shown_elsewhere = concluded and (name == "DESCRIPTION" or name.startswith("LABEL"))
+        shown_elsewhere = concluded and name.rstrip("0123456789 _") in headings
         if not body or shown_elsewhere:
             continue
         kind = "hypotheses" if name.startswith("HYPOTHES") else "code" if name == "CODE" else "text"
@@ -131,10 +138,11 @@ def hypothesis_items(text: str) -> list[tuple[str, str]]:
 
 @dataclass
 class Turn:
-    """All records of one turn, in order, except Start."""
+    """All records of one turn, in order, except Start. headings: of the sections of the task's final answer."""
 
     number: int
     records: list[Record] = field(default_factory=list)
+    headings: tuple[str, ...] = SHOWN
 
     def of(self, kind: type) -> list[Any]:
         return [record for record in self.records if isinstance(record, kind)]
@@ -143,7 +151,7 @@ class Turn:
         """The turn's replies taken apart."""
         code = next((experiment.code for experiment in self.of(Experiment)), "")
         concluded = bool(self.of(Conclusion))
-        return [part for reply in self.of(Reply) for part in reply_sections(reply.text, code, concluded)]
+        return [part for reply in self.of(Reply) for part in reply_sections(reply.text, code, concluded, self.headings)]
 
     @property
     def summary(self) -> str:
@@ -165,9 +173,10 @@ class Turn:
 def turns_of(unit: UnitRun) -> list[Turn]:
     """The unit's records by turn, in the order of the transcript."""
     turns: dict[int, Turn] = {}
+    headings = tuple(ending.heading for ending in unit.endings)
     for record in unit.records:
         if not isinstance(record, Start):
-            turns.setdefault(record.turn, Turn(record.turn)).records.append(record)
+            turns.setdefault(record.turn, Turn(record.turn, headings=headings)).records.append(record)
     return list(turns.values())
 
 

@@ -15,11 +15,9 @@ from ..models.errors import UserError
 from ..models.registry import SYNTHETIC
 from ..models.targets import Unit
 from .experiment import Settings
-from .tasks import facts_of_task, task_of
+from .tasks import TASK_TEXT, facts_of_task, task_of
 
 VERSIONED = ("torch", "transformers", "numpy", "pillow", "skia-python")
-TASK_TEXT = "task_text"
-"""Fact of run.json: what was filled in, and the hash of what the task says."""
 GROWING = ("units", "target")
 """Facts of run.json that a later call on the same directory may add to."""
 

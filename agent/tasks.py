@@ -27,6 +27,8 @@ OWN_HEADINGS = ("HYPOTHESIS LIST", "CODE", "THINK", "RESULT OF EXPERIMENT")
 """Headings that the dialogue needs itself."""
 FACT = "task"
 """Where a Start record's settings hold what the task is made of."""
+TASK_TEXT = "task_text"
+"""Where run.json holds `facts_of_task`."""
 
 _KEYS = ("name", "prompt", "last_turn", "endings")
 _OPTIONAL = ("fills", "guards")
