@@ -184,6 +184,20 @@ def test_the_code_compares_the_tests(value: Callable[[str], float], high: Guess 
     assert len(world.titles) == 2 * code.SHOWN
 
 
+def test_a_test_that_cannot_be_drawn_costs_that_test(capsys: pytest.CaptureFixture[str]) -> None:
+    class Refusing(_World):
+        def text2image(self, prompts: list[str]) -> list[str]:
+            if any("sea" in prompt.split(",")[0] for prompt in prompts):
+                raise ExperimentError("the background 'sea' has no colour")
+            return prompts
+
+    tests = {"sea": "a {c} sea, {p}", "dog": "a {c} dog, {p}", code.NEITHER: "a {c} {n}, {p}"}
+    world = Refusing(lambda prompt: float("dog" in prompt), ["x"])
+    assert read_high(_run(code.tests_code(tests, FILL), world)) == Guess("single", "dog")
+    assert capsys.readouterr().out.startswith("sea the background 'sea' has no colour")
+    assert set(world.titles) == {"dog", code.NEITHER}
+
+
 @given(word=st.sampled_from(WORDS), other=st.sampled_from(WORDS))
 def test_code_of_every_word_passes_the_check_and_its_prompts_hold_the_words(word: str, other: str) -> None:
     forms = {word: teacher._form(word), f"{word} + {other}": teacher._form(word, other), code.NEITHER: teacher._form()}
@@ -226,7 +240,7 @@ def test_every_slip_is_found_before_the_code_runs_or_while_it_does(seed: int) ->
         broken = phrases.slipped(written, rng)
         assert broken != written
         if check_code(broken, methods_of()) is None:
-            with pytest.raises((NameError, TypeError)):
+            with pytest.raises((NameError, TypeError, KeyError)):
                 _run(broken, _World(lambda _: 1.0, ["dog | snow"]))
 
 

@@ -29,15 +29,18 @@ TESTS    }}
     best = BEST
     seen, means = {{}}, {{}}
     for name, form in tests.items():
-        seen[name] = system.neuron(tools.text2image([form.format(c=c, n=n, p=p) for c, n, p in fill]))
-        means[name] = sum(seen[name][0]) / len(fill)
+        try:
+            seen[name] = system.neuron(tools.text2image([form.format(c=c, n=n, p=p) for c, n, p in fill]))
+            means[name] = sum(seen[name][0]) / len(fill)
+        except Exception as error:
+            print(name, error)
     low, top = means["{NEITHER}"], max(means.values())
     line = max(low + {FULL} * (top - low), {LOW} * best, {APART} * low)
     high = []
-    for name in tests:
+    for name in means:
         if means[name] > line and (" + " not in name or not high):
             high.append(name)
-    names = list(dict.fromkeys([*high, *tests]))[:{SHOWN}]
+    names = list(dict.fromkeys([*high, *means]))[:{SHOWN}]
     shown = [(a, i, name) for name in names for a, i in zip(seen[name][0][:2], seen[name][1])]
     text = " OR ".join(high[:{ALONE}]).replace(" + ", " given ") or "nothing"
     tools.log_experiment(*zip(*shown), "high: " + text)
@@ -50,7 +53,7 @@ def exemplar_code() -> str:
 
 
 def tests_code(tests: Mapping[str, str], fill: Sequence[Sequence[str]], exemplars: bool = True) -> str:
-    """Pictures for a few explanations. tests: a prompt by name, with places {c}, {n} and {p} for a colour, a noun and a
+    """Pictures for a few explanations. A test that cannot be drawn is told and left out. tests: a prompt by name, with places {c}, {n} and {p} for a colour, a noun and a
     background that are none of them; words alone come before pairs, "a + b", which count only where no word is high
     alone, and the first of them that is high; NEITHER comes last. The log says what is high as a label does. fill: what
     stands there, a (colour, noun, background) for each picture of a test. exemplars: whether the unit has some to

@@ -160,7 +160,8 @@ def _fillers(rng: random.Random, taken: frozenset[str]) -> list[tuple[str, ...]]
 
 
 def _mistaken(tests: Mapping[str, str]) -> dict[str, str]:
-    """The tests with places in the place of things, which the world refuses to draw. Empty where there are none."""
+    """The tests with places in the place of things: the world refuses to draw those, and the code leaves them out.
+    Empty where there are none."""
     wrong = {name: f"a {{c}} {name}, {{p}}" for name in tests if name in BACKGROUNDS}
     return {**tests, **wrong} if wrong else {}
 
