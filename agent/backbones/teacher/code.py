@@ -53,11 +53,13 @@ def exemplar_code() -> str:
 
 
 def tests_code(tests: Mapping[str, str], fill: Sequence[Sequence[str]], exemplars: bool = True) -> str:
-    """Pictures for a few explanations. A test that cannot be drawn is told and left out. tests: a prompt by name, with places {c}, {n} and {p} for a colour, a noun and a
-    background that are none of them; words alone come before pairs, "a + b", which count only where no word is high
-    alone, and the first of them that is high; NEITHER comes last. The log says what is high as a label does. fill: what
-    stands there, a (colour, noun, background) for each picture of a test. exemplars: whether the unit has some to
-    compare with."""
+    """Pictures for a few explanations. A test that cannot be drawn is told and left out.
+
+    tests: a prompt by name, with places {c}, {n} and {p} for a colour, a noun and a background that are none of them;
+    words alone come before pairs, "a + b", of which the first that is high counts, and only where no word is high
+    alone; NEITHER comes last. The log says what is high as a label does. fill: what stands there, a (colour, noun,
+    background) for each picture of a test. exemplars: whether the unit has some to compare with.
+    """
     lines = "".join(f'        "{name}": "{form}",\n' for name, form in tests.items())
     filled = ", ".join("(" + ", ".join(f'"{word}"' for word in words) + ")" for words in fill)
     best = "tools.dataset_exemplars(system)[0][0]" if exemplars else "0"
