@@ -202,13 +202,14 @@ class OwnCode:
             return asyncio.run_coroutine_threadsafe(handle(name, args, kwargs), loop).result()
 
         def work() -> Outcome:
-            space: dict[str, Any] = {}
+            told: list[str] = []
+            space: dict[str, Any] = {"print": lambda *parts: told.append(" ".join(map(str, parts)) + "\n")}
             try:
                 exec(compile(code, "experiment", "exec"), space)
                 space["run_experiment"](_Object("system", call), _Object("tools", call))
             except Exception as error:
-                return Outcome("error", f"{type(error).__name__}: {error}", "", 0.0)
-            return Outcome("ok", "", "", 0.0)
+                return Outcome("error", f"{type(error).__name__}: {error}", "".join(told), 0.0)
+            return Outcome("ok", "", "".join(told), 0.0)
 
         return await asyncio.to_thread(work)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from maia.agent.demonstrations import FIRST_SEED, TARGET, Answers, LazyImage, Pool, demonstrate, neurons_of
+from maia.agent.demonstrations import FIRST_SEED, TARGET, Answers, LazyImage, OwnCode, Pool, demonstrate, neurons_of
 from maia.agent.transcript import Conclusion, Experiment, Notice, Reply, Transcript
 from maia.models.groundtruth_labels import same_truth
 from maia.models.groundtruth_neuron import GroundTruthNeuron
@@ -12,6 +12,17 @@ from maia.models.groundtruth_split import split_concepts
 from maia.models.testbed.dataset import DATASET_SIZE
 from maia.models.testbed.scene import Concept
 from maia.prompts.brief import BRIEF_SYSTEM
+
+
+async def test_code_prints_into_the_result_and_its_errors_come_after(capsys: pytest.CaptureFixture[str]) -> None:
+    code = "def run_experiment(system, tools):\n    print('a', 1)\n    print(tools.add(2))\n    tools.fail()\n"
+
+    async def handle(method: str, args: tuple[int, ...], kwargs: dict[str, int]) -> int:
+        return args[0] + 1
+
+    outcome = await OwnCode().run(code, handle)
+    assert (outcome.outcome, outcome.stdout) == ("error", "a 1\n3\n") and "IndexError" in outcome.error
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture(scope="module")

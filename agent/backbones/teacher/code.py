@@ -33,7 +33,7 @@ TESTS    }}
             seen[name] = system.neuron(tools.text2image([form.format(c=c, n=n, p=p) for c, n, p in fill]))
             means[name] = sum(seen[name][0]) / len(fill)
         except Exception as error:
-            print(name, error)
+            print(name, str(error)[:80])
     low, top = means["{NEITHER}"], max(means.values())
     line = max(low + {FULL} * (top - low), {LOW} * best, {APART} * low)
     high = []
