@@ -43,8 +43,8 @@ class Evidence:
 
 @dataclass(frozen=True)
 class ClassResult:
-    """A class after its run. bias: the [BIAS] section. reason: why there is no answer. evidence: highest activation
-    first, each picture once."""
+    """A class after its run. bias: the [BIAS] section. reason: why there is no answer, or why it counts as none.
+    evidence: highest activation first, each picture once."""
 
     name: str
     unit: str
@@ -68,9 +68,16 @@ def class_result(name: str, unit: str, transcript: Transcript) -> ClassResult:
     end = transcript.end
     bias = "; ".join(end.labels) if isinstance(end, Conclusion) else ""
     description = end.description if isinstance(end, Conclusion) else ""
-    verdict = UNANSWERED if not bias else FOUND if claims_bias(bias) else NONE
     reason = end.reason if isinstance(end, Failure) else "" if end else "it was not finished"
+    verdict = UNANSWERED if not bias else FOUND if claims_bias(bias) else NONE
+    if verdict == NONE and not any(_makes_pictures(record) and contexts_of(record) for record in done):
+        # That nothing was found says nothing where nothing was compared.
+        verdict, reason = UNANSWERED, "no pictures of it were made and measured"
     return ClassResult(name, unit, verdict, bias, description, len(done), contexts, ranked(done), reason)
+
+
+def _makes_pictures(record: Experiment) -> bool:
+    return "text2image" in record.code or "edit_images" in record.code
 
 
 def contexts_of(record: Experiment) -> list[Context]:

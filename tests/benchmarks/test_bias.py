@@ -197,8 +197,11 @@ def test_contexts_are_tables_or_titles(tmp_path: Path) -> None:
 
 
 def test_verdicts(tmp_path: Path) -> None:
-    none = Conclusion(1, "compared", ["no bias found in what was tested"])
-    assert class_result("dog", "t.l.1", transcript(tmp_path / "a", none)).verdict == NONE
+    none = Conclusion(2, "compared", ["no bias found in what was tested"])
+    made = experiment(1, [TABLE], "tools.text2image([])")
+    assert class_result("dog", "t.l.1", transcript(tmp_path / "a", made, none)).verdict == NONE
+    nothing = class_result("dog", "t.l.1", transcript(tmp_path / "c", experiment(1, [TITLED]), none))
+    assert nothing.verdict == UNANSWERED and "no pictures" in nothing.reason, "where nothing was compared"
     failed = class_result("dog", "t.l.1", transcript(tmp_path / "b", Failure(1, "no answer was given")))
     assert failed.verdict == UNANSWERED and failed.reason == "no answer was given" and failed.bias == ""
 

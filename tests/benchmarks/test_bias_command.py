@@ -1,4 +1,4 @@
-"""`maia bias` on the offline world from the command to the page, in small: fewer factors and pictures, the same code."""
+"""`maia bias` on the offline world from the command to the page, in small: fewer factors and pictures."""
 
 import json
 from pathlib import Path
