@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,9 +15,9 @@ from maia.agent.backbones.scripted.spurious import (
     SPURIOUS,
     Cell,
     SpuriousExperimenter,
-    judged,
     prompt_of,
     read_grid,
+    variance_components,
 )
 from maia.agent.dialogue import messages
 from maia.agent.replies import parse_reply
@@ -130,9 +131,9 @@ def test_a_selective_unit_is_kept_and_its_class_named() -> None:
     [
         pytest.param({"in a forest": 5.0}, "in a forest", id="surroundings alone"),
         pytest.param({"car": 5.0, "boat": 5.0}, "boat", id="two classes"),
-        pytest.param({"car": 5.0, "boat": 4.2}, "boat", id="a second class, more weakly"),
+        pytest.param({"car": 4.0, "in a forest": 5.0}, "ratio", id="a class and, as much, surroundings"),
         pytest.param({"car in the snow": 5.0}, "car", id="one class in one place only"),
-        pytest.param({"car": 5.0, "boat in the snow": 5.0}, "boat in the snow", id="another class in one place"),
+        pytest.param({"car in the snow": 5.0, "car in a forest": 5.0}, "car", id="one class in two places of four"),
         pytest.param({}, "", id="nothing in particular"),
     ],
 )
@@ -187,26 +188,39 @@ def test_less_than_two_of_each_is_refused() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 4), min_size=9, max_size=9),
-    st.integers(0, 8),
+    st.lists(st.floats(0, 10), min_size=9, max_size=9),
+    st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda noise: max(noise) - min(noise) > 0.01),
+    st.floats(0.1, 10),
+    st.floats(-5, 5),
 )
-@settings(max_examples=200)
-def test_more_activity_of_other_classes_never_makes_a_unit_selective(active: list[int], raised: int) -> None:
-    """Unless that moves the lead to another class, a picture more of another class can only speak against it."""
+@settings(max_examples=100)
+def test_components_are_those_of_the_layout(means: list[float], noise: list[float], scale: float, shift: float) -> None:
+    """Against a reference by numpy; and they grow with the square of the activations' scale."""
     keys = [(name, place) for name in "abc" for place in "xyz"]
+    centred = np.array(noise) - np.mean(noise)
 
-    def grid(counts: list[int]) -> dict[tuple[str, str], Cell]:
-        return {key: Cell(4, count, float(count)) for key, count in zip(keys, counts, strict=True)}
+    def grid(factor: float, offset: float) -> dict[tuple[str, str], Cell]:
+        rows = (tuple(float(v) for v in factor * (m + centred) + offset) for m in means)
+        return {key: Cell(values, 1) for key, values in zip(keys, rows, strict=True)}
 
-    before = judged(grid(active))
-    if keys[raised][0] == before.name or active[raised] == 4:
-        return
-    after = judged(grid([count + (place == raised) for place, count in enumerate(active)]))
-    if after.name == before.name and before.label == SPURIOUS:
-        assert after.label == SPURIOUS
+    cells = np.array(means).reshape(3, 3)
+    chance = centred.var(ddof=1) / 4 / 3
+    expected = [cells.mean(1).var(ddof=1) - chance, cells.mean(0).var(ddof=1) - chance]
+    assert list(variance_components(grid(1, 0))) == pytest.approx(expected, abs=1e-9)
+    scaled = list(variance_components(grid(scale, shift)))
+    assert scaled == pytest.approx([scale**2 * e for e in expected], rel=1e-6, abs=1e-6 * scale**2)
 
 
-@given(st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), st.integers(0, 4), min_size=1))
+def test_a_grid_that_is_too_small_is_an_error() -> None:
+    with pytest.raises(ValueError, match="two pictures"):
+        variance_components({("a", "x"): Cell((1.0,), 0)})
+    with pytest.raises(ValueError, match="two classes"):
+        variance_components({("a", "x"): Cell((1.0, 2.0), 0), ("a", "y"): Cell((1.0, 2.0), 0)})
+
+
+@given(st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), st.integers(0, 2), min_size=1))
 def test_a_log_says_what_the_grid_was(counts: dict[tuple[str, str], int]) -> None:
-    text = "\n".join(f"cell | {n} | {p} | mean {c / 2:.4g} | active {c} of 4" for (n, p), c in counts.items())
-    assert read_grid(f"before\n{text}\nafter") == {key: Cell(4, c, c / 2 * 4) for key, c in counts.items()}
+    text = "\n".join(f"cell | {n} | {p} | active {c} of 2 | {c + 0.5:.4g} 1e-05" for (n, p), c in counts.items())
+    assert read_grid(f"before\n{text}\nafter") == {key: Cell((c + 0.5, 1e-05), c) for key, c in counts.items()}
+    twice = read_grid(f"{text}\n{text}")
+    assert all(cell.count == 4 and cell.active == 2 * counts[key] for key, cell in twice.items())

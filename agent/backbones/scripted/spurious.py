@@ -1,13 +1,18 @@
 """The scripted experimenter of the task "spurious-feature": does a unit answer to one class, wherever that stands?
 
 It reads only the text of the dialogue: exemplars first, then every class in all surroundings, several pictures each;
-then the leading class and the strongest counter-examples again on fresh pictures. Its code judges each picture by the
-two signs that the paper's task names (F4): whether a region is highlighted, and how high the activation is.
+then all of it again on fresh pictures. Its code says of each picture whether it is active, by the two signs that the
+paper's task names (F4): whether a region is highlighted, and how high the activation is.
+
+Its verdict is graded where F4's is strict ("does not activate for any other breed, even at lower magnitudes"): units of
+a network that was not trained on these classes are hardly ever silent for all but one. A unit is selective if classes
+move it clearly more than surroundings do, wherever its class stands, and no other class moves it alike.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, variance
 
 from ....kernels.mask import DARKEN
 from ..base import Message
@@ -21,11 +26,10 @@ MOST = 120
 ACTIVE = 0.5
 """A picture activates the unit if a region of it is highlighted, and its activation lies this far up the way from the
 lowest one of the grid to the exemplars' mean."""
-OWN, OWN_ANYWHERE = 0.75, 0.5
-"""Share of the class's pictures that have to be active: over all surroundings, and in each of them."""
-OTHERS, OTHER_CELL = 0.1, 0.5
-"""Share of other classes' pictures that may be active: of each class, and of one class in one surrounding. Not none: of
-4 pictures that are expected to stay dark, one may still show something else."""
+RATIO = 1.5
+"""Times the variance that surroundings explain which classes have to explain for a unit to be selective."""
+ALIKE = 0.95
+"""Two classes are alike if the second lies this far up the way from the lowest class's mean to the highest one's."""
 TRIES = 2
 """Experiments of one kind that may fail before it is given up."""
 
@@ -37,8 +41,7 @@ _PREPOSITIONS = frozenset(
 )
 _STEP = re.compile(r"^\s*# step: (\S+)", re.MULTILINE)
 _CELL = re.compile(
-    r"^cell \| (?P<name>.+) \| (?P<place>.+) \| mean (?P<mean>-?[\d.e+-]+) "
-    r"\| active (?P<active>\d+) of (?P<count>\d+)$",
+    r"^cell \| (?P<name>.+) \| (?P<place>.+) \| active (?P<active>\d+) of \d+ \| (?P<values>-?\d[\d.e+ -]*)$",
     re.MULTILINE,
 )
 _LINE = re.compile(r"^active from (-?[\d.e+-]+)", re.MULTILINE)
@@ -59,8 +62,8 @@ TESTS    ]
     lines, shown = [f"active from {line:.4g} on, with a highlighted region"], []
     for name, place, activations, masked, lit in measured:
         active = sum(a >= line and seen for a, seen in zip(activations, lit))
-        mean = sum(activations) / len(activations)
-        lines.append(f"cell | {name} | {place} | mean {mean:.4g} | active {active} of {len(activations)}")
+        values = " ".join(f"{a:.4g}" for a in activations)
+        lines.append(f"cell | {name} | {place} | active {active} of {len(activations)} | {values}")
         best = max(range(len(activations)), key=lambda i: activations[i])
         shown.append((activations[best], masked[best], f"{name} {place}"))
     tools.log_experiment(*[list(column) for column in zip(*shown)], "\\n".join(lines))
@@ -68,23 +71,22 @@ TESTS    ]
 _FIRST_LINE = "low = min(min(row[2]) for row in measured)\n    line = low + SHARE * (EXEMPLARS - low)"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cell:
-    """A class in one surrounding: pictures, how many of them activated the unit, and the sum of their activations."""
+    """A class in one surrounding: the activation of each picture, and how many of them are active."""
 
-    count: int = 0
+    values: tuple[float, ...] = ()
     active: int = 0
-    total: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """Pictures."""
+        return len(self.values)
 
     @property
     def mean(self) -> float:
         """Of the activations; 0 without pictures."""
-        return self.total / self.count if self.count else 0.0
-
-    @property
-    def share(self) -> float:
-        """Of active pictures; 0 without pictures."""
-        return self.active / self.count if self.count else 0.0
+        return fmean(self.values) if self.values else 0.0
 
 
 Grid = dict[tuple[str, str], Cell]
@@ -151,7 +153,7 @@ class SpuriousExperimenter:
             remark = "Every class in all surroundings: which of them activate the unit?"
             return experiment_reply(self._hypotheses(seen), remark, self._grid_code(seen))
         if seen.grid and seen.wants("again"):
-            remark = "The leading class again, and what speaks most against it, on fresh pictures."
+            remark = "The same again on fresh pictures: what was chance does not come twice."
             return experiment_reply(self._hypotheses(seen), remark, self._again_code(seen))
         return self._conclude(seen)
 
@@ -164,13 +166,8 @@ class SpuriousExperimenter:
         return _code("grid", cells, line)
 
     def _again_code(self, seen: _Seen) -> str:
-        leading = judged(seen.grid).name
-        others = [name for name in self.classes if name != leading]
-        hardest = [
-            (name, max(self.surroundings, key=lambda place: _cell(seen.grid, name, place).mean)) for name in others
-        ]
-        cells = [*((leading, place) for place in self.surroundings), *hardest]
-        return _code("again", cells, f"line = {seen.line!r}")
+        cells = [(name, place) for name in self.classes for place in self.surroundings]
+        return _code("again", cells, f"line = {seen.line!r}", "a photo of ")
 
     def _hypotheses(self, seen: _Seen) -> str:
         if seen.grid:
@@ -195,9 +192,9 @@ class SpuriousExperimenter:
             return _conclusion(f"The unit could not be tested, and in doubt it counts as spurious: {why}", SPURIOUS)
         verdict = judged(seen.grid)
         own = " ".join(
-            f"{place}: mean {_cell(seen.grid, verdict.name, place).mean:.4g}, active in "
-            f"{_cell(seen.grid, verdict.name, place).active} of {_cell(seen.grid, verdict.name, place).count} pictures;"
-            for place in self.surroundings
+            f"{place}: mean {cell.mean:.4g}, active in {cell.active} of {cell.count} pictures;"
+            for (name, place), cell in seen.grid.items()
+            if name == verdict.name
         )
         others = ", ".join(
             f"{name} in {sum(c.active for c in row)} of {sum(c.count for c in row)}"
@@ -215,24 +212,52 @@ class SpuriousExperimenter:
 
 
 def judged(grid: Grid) -> Verdict:
-    """The class with the most active pictures (then the highest mean), and all that speaks against the unit's being
-    selective for it. The grid must not be empty."""
+    """The class with the highest mean, and all that speaks against the unit's being selective for it.
+
+    grid: of at least two classes and two surroundings, two pictures in each cell, else ValueError.
+    """
     rows = _rows(grid)
-    shares = {name: sum(c.active for c in row) / max(1, sum(c.count for c in row)) for name, row in rows.items()}
-    means = {name: sum(c.mean for c in row) / len(row) for name, row in rows.items()}
-    leading = max(rows, key=lambda name: (shares[name], means[name]))
+    means = {name: fmean(cell.mean for cell in row) for name, row in rows.items()}
+    by_class, by_place = variance_components(grid)
+    leading, second, *_ = sorted(means, key=lambda name: -means[name])
     reasons = []
-    if shares[leading] < OWN:
-        reasons.append(f"{leading} activates it in a share of {shares[leading]:.2f} of its pictures only")
+    if by_class <= 0 or not any(cell.active for cell in rows[leading]):
+        reasons.append("no class stands out")
+    elif by_class <= RATIO * by_place:
+        ratio = by_class / by_place
+        reasons.append(f"classes and surroundings explain its variance in a ratio of {ratio:.2f} ({RATIO} is wanted)")
+    low = min(means.values())
+    if by_class > 0 and means[second] - low >= ALIKE * (means[leading] - low):
+        reasons.append(
+            f"{second} activates it alike: a mean of {means[second]:.4g}, {leading}'s is {means[leading]:.4g}"
+        )
+    others = fmean(mean for name, mean in means.items() if name != leading)
     for (name, place), cell in grid.items():
-        if name == leading and cell.share < OWN_ANYWHERE:
-            reasons.append(f"{leading} {place} activates it in {cell.active} of {cell.count} pictures only")
-        elif name != leading and cell.share >= OTHER_CELL:
-            reasons.append(f"{name} {place} activates it in {cell.active} of {cell.count} pictures")
-    for name, share in shares.items():
-        if name != leading and share > OTHERS:
-            reasons.append(f"{name} activates it in a share of {share:.2f} of its pictures")
+        if name == leading and cell.mean <= others:
+            reasons.append(f"{leading} {place} has a mean of {cell.mean:.4g}, no more than the others' {others:.4g}")
     return Verdict(leading, tuple(reasons))
+
+
+def variance_components(grid: Grid) -> tuple[float, float]:
+    """(of classes, of surroundings): the variance of their means over a whole grid, less what chance adds to it.
+
+    Chance is the variance within cells, so that a component may come out below 0. Raises ValueError for fewer than two
+    classes, surroundings, or pictures in a cell.
+    """
+    if min((cell.count for cell in grid.values()), default=0) < 2:
+        raise ValueError("each cell of the grid needs two pictures")
+    noise = fmean(variance(cell.values) / cell.count for cell in grid.values())
+    columns: dict[str, list[float]] = {}
+    for (_, place), cell in grid.items():
+        columns.setdefault(place, []).append(cell.mean)
+    classes = [[cell.mean for cell in row] for row in _rows(grid).values()]
+
+    def component(groups: Sequence[Sequence[float]]) -> float:
+        if len(groups) < 2:
+            raise ValueError("the grid needs two classes and two surroundings")
+        return variance([fmean(group) for group in groups]) - noise / fmean(len(group) for group in groups)
+
+    return component(classes), component(list(columns.values()))
 
 
 def prompt_of(name: str, place: str) -> str:
@@ -243,20 +268,19 @@ def prompt_of(name: str, place: str) -> str:
 
 
 def read_grid(text: str) -> Grid:
-    """The cells that a log of the grid's code tells of; cells that are told several times are added up."""
+    """The cells that a log of the grid's code tells of; cells that are told several times hold all their pictures."""
     grid: Grid = {}
     for found in _CELL.finditer(text):
-        cell = grid.setdefault((found["name"], found["place"]), Cell())
-        count = int(found["count"])
-        cell.count += count
-        cell.active += int(found["active"])
-        cell.total += count * float(found["mean"])
+        key = found["name"], found["place"]
+        old = grid.get(key, Cell())
+        values = tuple(float(value) for value in found["values"].split())
+        grid[key] = Cell((*old.values, *values), old.active + int(found["active"]))
     return grid
 
 
-def _code(step: str, cells: Sequence[tuple[str, str]], line: str) -> str:
-    pictures = max(1, min(PICTURES, MOST // len(cells)))
-    tests = "".join(f"        ({name!r}, {place!r}, {prompt_of(name, place)!r}),\n" for name, place in cells)
+def _code(step: str, cells: Sequence[tuple[str, str]], line: str, before: str = "") -> str:
+    pictures = max(2, min(PICTURES, MOST // len(cells)))
+    tests = "".join(f"        ({name!r}, {place!r}, {before + prompt_of(name, place)!r}),\n" for name, place in cells)
     code = _GRID.replace("STEP", step).replace("DARK", str(_DARK)).replace("LINE", line)
     return code.replace("PICTURES", str(pictures)).replace("TESTS", tests)
 
@@ -270,10 +294,6 @@ def _rows(grid: Grid) -> dict[str, list[Cell]]:
     for (name, _), cell in grid.items():
         rows.setdefault(name, []).append(cell)
     return rows
-
-
-def _cell(grid: Grid, name: str, place: str) -> Cell:
-    return grid.get((name, place), Cell())
 
 
 def _read(messages: Sequence[Message]) -> _Seen:
