@@ -30,6 +30,8 @@ RATIO = 1.5
 """Times the variance that surroundings explain which classes have to explain for a unit to be selective."""
 ALIKE = 0.95
 """Two classes are alike if the second lies this far up the way from the lowest class's mean to the highest one's."""
+FLOOR = 0.1
+"""In each surrounding its class has to stand this far up the way from the other classes' mean to its own."""
 TRIES = 2
 """Experiments of one kind that may fail before it is given up."""
 
@@ -232,9 +234,12 @@ def judged(grid: Grid) -> Verdict:
             f"{second} activates it alike: a mean of {means[second]:.4g}, {leading}'s is {means[leading]:.4g}"
         )
     others = fmean(mean for name, mean in means.items() if name != leading)
+    floor = others + FLOOR * (means[leading] - others)
     for (name, place), cell in grid.items():
-        if name == leading and cell.mean <= others:
-            reasons.append(f"{leading} {place} has a mean of {cell.mean:.4g}, no more than the others' {others:.4g}")
+        if name == leading and cell.mean <= floor:
+            reasons.append(
+                f"{leading} {place} has a mean of {cell.mean:.4g}, hardly more than the others' {others:.4g}"
+            )
     return Verdict(leading, tuple(reasons))
 
 
