@@ -305,10 +305,14 @@ def _values(task: str, declared: Mapping[str, str], given: Mapping[str, Sequence
     for name, what in declared.items():
         if name not in given:
             raise UserError(f"the task {task} needs {name}, the {what}: give --fill {name}=value, or name=a,b,c.")
-    found = {name: (given[name],) if isinstance(given[name], str) else tuple(given[name]) for name in declared}
+    found = {name: _several(given[name]) for name in declared}
     for name, values in found.items():
         if not values or not all(isinstance(v, str) and v.strip() and v.isprintable() for v in values):
             raise UserError(f"the fill {name} has an empty value, or one of several lines: give --fill {name}=a,b,c.")
         if len(set(values)) < len(values):
             raise UserError(f"the fill {name} names something twice ({', '.join(values)}): name each once.")
-    return cast("dict[str, tuple[str, ...]]", found)
+    return found
+
+
+def _several(value: Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

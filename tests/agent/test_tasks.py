@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from command import Said, call
 from fakes import UNIT, CannedBackbone, experiment, services
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from maia.agent.answers import TEXT_LIMIT
+from maia.agent.backbones import registry
 from maia.agent.backbones.registry import scripted_for
 from maia.agent.experiment import Settings, prompts_of, run_units
 from maia.agent.guards import GUARDS
@@ -224,6 +226,57 @@ tools.log_experiment(activations, masked, ["red 100", "red 101"], "")
         transcript, _ = run(tmp_path / name, task, [alike, answer, answer, answer, answer], guards=GUARDS)
         assert [notice.kind for notice in transcript.of(Notice)][:1] == wanted, name
         assert transcript.end is not None and transcript.end.turn == (2 if not wanted else 4)
+
+
+# --- the command line
+
+
+PROFILE = "world: testbed\ntarget: ground-truth\nbackbone: scripted\ndataset_images: 40\njobs: 1\nturns: 2\n"
+DRAWN = experiment(
+    """
+prompts = ["a dog", "a cat"]
+activations, masked = system.neuron(tools.text2image(prompts))
+tools.log_experiment(activations, masked, prompts, "")
+"""
+)
+
+
+def describe(place: Path, *more: object) -> Said:
+    (place / "profile.yaml").write_text(PROFILE)
+    profile, out = place / "profile.yaml", place / "run"
+    return call("describe", "--units", "single=0", "--profile", profile, "--out", out, *more)
+
+
+def test_the_command_with_a_users_own_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = "[EVIDENCE]: dogs and cats were drawn\n[VERDICT]: DARK, as far as it was tested\n"
+    backbone = CannedBackbone([DRAWN, answer])
+    monkeypatch.setitem(registry._EXPERIMENTERS, "brightness", lambda task: backbone)
+    said = describe(tmp_path, "--task", write(tmp_path, OWN), "--fill", "shade=light, sun")
+    assert said.code == 0, said
+    assert "DARK" in said.out and "No scores: answers to the task brightness" in " ".join(said.out.split())
+    assert not (tmp_path / "run" / "scores.json").exists()
+    config = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert config["task"] == "brightness" and config[TASK_TEXT]["fills"] == {"shade": ["light", "sun"]}
+    assert "Is the unit about light and sun?" in backbone.seen[0][1].text
+    again = describe(tmp_path, "--task", tmp_path / "own.yaml", "--fill", "shade=light, sun")
+    assert again.code == 0 and len(backbone.seen) == 2, "what is done is not asked again"
+    assert "with another text" in describe(tmp_path, "--task", tmp_path / "own.yaml", "--fill", "shade=sea").sentence()
+
+
+def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
+    own = write(tmp_path, OWN)
+    assert "--backbone served or in-process" in describe(tmp_path, "--task", own, "--fill", "shade=light").sentence()
+    assert "did you mean bias-identification" in describe(tmp_path, "--task", "bias-identificaton").sentence()
+    assert "--fill class_name=value" in describe(tmp_path, "--task", "bias-identification").sentence()
+    assert "takes none" in describe(tmp_path, "--fill", "class_name=dog").sentence()
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_the_file_of_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    (tmp_path / "own.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    task = load_task(tmp_path / "own.yaml", {"material": "wood"})
+    assert task.answer == Ending("VERDICT", "choice", ("TEXTURE", "COLOUR")) and not task.describes
 
 
 # --- wrong files
