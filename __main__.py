@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from .agent.index_commands import Detector, Device, Weights, index_app
+from .benchmarks.bias_command import bias
 from .benchmarks.commands import bench_app
 from .benchmarks.evaluate_command import evaluate, paper_units
 from .benchmarks.finetune_commands import finetune_app
 from .benchmarks.people_commands import notebook, usefulness
+from .benchmarks.spurious_command import spurious
 from .benchmarks.synthetic_commands import synthetic_app
 from .models.errors import UserError
 
@@ -43,6 +45,8 @@ app.command()(evaluate)
 app.command()(paper_units)
 app.command()(notebook)
 app.command()(usefulness)
+app.command()(spurious)
+app.command()(bias)
 
 console = Console()
 errors = Console(stderr=True)

@@ -110,6 +110,7 @@ setup(
         "triton; platform_system == 'Linux'",
         "numpy>=2",
         "scipy",
+        "scikit-learn",
         "pillow",
         "skia-python>=144",
         "safetensors",

@@ -89,7 +89,8 @@ def _part(target: "NetworkTarget", layer: str, pooling: Pooling, draw: Draw, num
     spec, size = target.network.layer(layer), target.network.preprocess.size
     values = np.full((len(numbers), spec.units), np.nan, np.float32)
     for first in range(0, len(numbers), BATCH):
-        rows, pixels = [], np.zeros((BATCH, size, size, 3), np.uint8)
+        rows: list[int] = []
+        pixels = np.zeros((BATCH, size, size, 3), np.uint8)
         for number in numbers[first : first + BATCH]:
             try:
                 image = draw(number)

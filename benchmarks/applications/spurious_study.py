@@ -201,7 +201,7 @@ def _judged(problem: Problem, unit: Unit, transcript: Transcript) -> Judged:
     reasoning = end.description if isinstance(end, Conclusion) else end.reason if end else "unfinished"
     entries = [entry for record in transcript.of(Experiment) for entry in record.log]
     grid = read_grid("\n".join(entry.text for entry in entries))
-    pictures = next((entry.images[:SHOWN] for entry in entries if entry.images and entry.activations), [])
+    pictures: list[str] = next((entry.images[:SHOWN] for entry in entries if entry.images and entry.activations), [])
     shares = variance_shares(problem.pool.features[:, unit.index], problem.pool.labels, problem.pool_places)
     cells = [(name, place, cell.mean, cell.active, cell.count) for (name, place), cell in grid.items()]
     return Judged(str(unit), unit.index, label, reasoning, cells, pictures, *shares)
