@@ -28,6 +28,7 @@ from maia.agent.guards import (
     on_experiment,
 )
 from maia.agent.replies import parse_reply
+from maia.agent.tasks import load_task
 from maia.agent.transcript import LogEntry, Notice, Record, Reply
 from simulated_units import start
 
@@ -271,7 +272,7 @@ def test_labels_that_are_pictures_or_sentences() -> None:
         assert PICTURE in found(SEEN, ending(label=label)), label
     for label in ("bus", "vertically striped OR bus given snow", "animal given night city", "objects with wheels"):
         assert PICTURE not in found(SEEN, ending(label=label)), label
-    biased = [start("bias-identification"), *SEEN[1:]]
+    biased = [start(load_task("bias-identification", {"class_name": "dog"})), *SEEN[1:]]
     sentence = (
         "[DESCRIPTION]: means of the output\n[BIAS]: The output is lower for buses that are standing in the snow\n"
     )

@@ -6,7 +6,8 @@ from maia.agent.guards import (
     find_in_experiment,
 )
 from maia.agent.replies import parse_reply
-from maia.agent.transcript import Experiment, LogEntry, Record, Reply
+from maia.agent.tasks import endings_of
+from maia.agent.transcript import Experiment, LogEntry, Record, Reply, Start
 from simulated_units import start
 
 INVENTED, COPIED, THIN, REPEATED, PICTURE = GUARDS
@@ -62,7 +63,7 @@ SEEN: list[Record] = [
 
 
 def found(records: list[Record], last: Reply) -> set[str]:
-    parsed = parse_reply(last.text)
+    parsed = parse_reply(last.text, endings_of(records[0] if isinstance(records[0], Start) else None))
     find = find_in_conclusion if parsed.code is None else find_in_experiment
     return {finding.guard for finding in find([*records, last], parsed)}
 

@@ -19,7 +19,7 @@ from maia.agent.backbones.scripted.hypotheses import Hypothesis
 from maia.agent.dialogue import messages
 from maia.agent.guards import GUARDS, on_conclusion, on_experiment
 from maia.agent.replies import parse_reply
-from maia.agent.tasks import DESCRIPTION, load_task
+from maia.agent.tasks import DESCRIPTION, Task, load_task, record_of_task, task_of
 from maia.agent.transcript import Conclusion, Experiment, Failure, ImageStore, LogEntry, Notice, Record, Reply, Start
 from maia.models.errors import ExperimentError
 from maia.prompts.system import SYSTEM_PROMPT
@@ -27,11 +27,12 @@ from maia.prompts.system import SYSTEM_PROMPT
 FINAL_ATTEMPTS = 2
 
 
-def start(task: str = "neuron-description", turns: int = 12, removed: Collection[str] = ()) -> Start:
+def start(task: Task | str = DESCRIPTION, turns: int = 12, removed: Collection[str] = ()) -> Start:
     """First record of a unit, with the prompts of real runs."""
     prompt = SYSTEM_PROMPT.format(api=api_text(removed), wall_s=120, calls=60)
-    settings = {"removed_tools": list(removed)}
-    return Start("fake.layer.0", "fake", "layer", 0, "canned", task, 0, turns, prompt, load_task(task).prompt, settings)
+    asked = task_of(task)
+    settings = {"removed_tools": list(removed), **record_of_task(asked)}
+    return Start("fake.layer.0", "fake", "layer", 0, "canned", asked.name, 0, turns, prompt, asked.prompt, settings)
 
 
 class World:
