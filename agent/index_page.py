@@ -6,7 +6,6 @@ within the page.
 """
 
 import base64
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from ..models.targets import Target, Unit
 from ..models.testbed.world import World
 from .index_plots import Mark, histogram_plot
 from .index_query import UnitAnswer, answer, bad_images, place_of
-from .report_parts import QUALITY, anchors, page_environment, read_asset
+from .report_parts import QUALITY, anchors, page_environment, policy_hash, read_asset
 from .report_plots import activation_bar
 
 
@@ -92,8 +91,7 @@ def render_page(
     ]
     environment = page_environment()
     style = Markup(read_asset("report.css") + read_asset("index_page.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; base-uri 'none'; form-action 'none'"
     return environment.get_template("index_page.html.j2").render(
         policy=Markup(policy), style=style, views=views, **_header(index, answers)
     )

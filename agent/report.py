@@ -5,8 +5,6 @@ it is: units may be unfinished, failed or unscored. Text that a model wrote is e
 Policy admits only the page's own style sheets and script (by their hashes) and pictures within the page.
 """
 
-import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from .report_parts import (
     hypothesis_items,
     log_rows,
     page_environment,
+    policy_hash,
     read_asset,
     turns_of,
 )
@@ -148,16 +147,11 @@ def _dumps(value: Any) -> str:
 
 def _policy(styles: list[str], script: str) -> Markup:
     """A Content-Security-Policy: nothing from the network, no style or script but these."""
-    allowed = " ".join(_hash(style) for style in styles)
+    allowed = " ".join(policy_hash(style) for style in styles)
     return Markup(
-        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_hash(script)}; "
+        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {policy_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-    return f"'sha256-{digest}'"
 
 
 def _context(data: RunData, units: list[UnitView]) -> dict[str, Any]:

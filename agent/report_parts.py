@@ -1,6 +1,7 @@
 """Pieces of the report's page: pictures embedded once, code highlighting, replies taken apart, turns, facts."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -36,6 +37,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\ud800-\udfff]")
 _SECTION = re.compile(r"^[ \t>*#_]*\[[ \t]*([A-Z][A-Z0-9 _]{0,30})\][ \t*_]*:?[ \t*_]*", re.MULTILINE | re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```[a-z]*[ \t]*$\n?", re.MULTILINE)
 _ITEM = re.compile(r"\s*(?:[-*•]\s+)?((?:hypothesis[ _]?)?\d+)\s*[:.)]\s+(.*)", re.IGNORECASE)
+
+
+def policy_hash(text: str) -> str:
+    """Of a Content-Security-Policy: this style sheet or script and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
 def clean(text: str) -> str:

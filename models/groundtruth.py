@@ -117,10 +117,15 @@ class GroundTruthTarget:
                         yield layer, place, index, neuron.respond(mask_of)
 
     def _lookup(self, image: Image.Image) -> tuple[Scene, Rendering]:
-        known = self._registry.rendering_of(image)
-        if known is None:
-            raise ExperimentError(not_drawn_here())
-        return known
+        return scene_behind(self._registry, image)
+
+
+def scene_behind(registry: SceneRegistry, image: Image.Image) -> tuple[Scene, Rendering]:
+    """What the picture shows. Raises ExperimentError for one that the world did not make."""
+    known = registry.rendering_of(image)
+    if known is None:
+        raise ExperimentError(not_drawn_here())
+    return known
 
 
 def not_drawn_here() -> str:

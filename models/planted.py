@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from .errors import ExperimentError, UserError
-from .groundtruth import SceneRegistry, not_drawn_here
+from .errors import UserError
+from .groundtruth import SceneRegistry, scene_behind
 from .planted_suite import BiasKind, PlantedClass, definition, planted_suite
 from .registry import PLANTED
 from .targets import Response, Unit, check_layers, check_unit, nearest_first
@@ -62,7 +62,7 @@ class PlantedTarget:
         chosen = self.planted(unit)
         answers = []
         for image in images:
-            scene, rendering = self._lookup(image)
+            scene, rendering = scene_behind(self._registry, image)
             mask = concept_mask(scene, rendering, chosen.concept)
             value = np.float32(chosen.answer(scene, int(mask.sum())))
             answers.append(Response(float(value), mask.astype(np.float32) * value))
@@ -81,23 +81,21 @@ class PlantedTarget:
     def maxima(self, images: Sequence[Image.Image], layers: Sequence[str]) -> dict[str, np.ndarray]:
         """float32 [B, C] for each layer: the values, without maps."""
         check_layers(self, layers)
-        drawn = [self._lookup(image) for image in images]
-        return {layer: np.stack([self._values(layer, *one) for one in drawn]) for layer in layers}
+        return self._values([scene_behind(self._registry, image) for image in images], layers)
 
     def scene_maxima(self, scenes: Sequence[Scene], layers: Sequence[str]) -> dict[str, np.ndarray]:
         """`maxima` of the scenes' pictures, which need not be drawn: float32 [B, C] for each layer."""
         from .testbed.renderer import render_segments  # here, so that only those who draw need skia
 
         check_layers(self, layers)
-        drawn = [(scene, render_segments(scene)) for scene in scenes]
-        return {layer: np.stack([self._values(layer, *one) for one in drawn]) for layer in layers}
+        return self._values([(scene, render_segments(scene)) for scene in scenes], layers)
 
-    def _values(self, layer: str, scene: Scene, drawn: Rendering | Segments) -> np.ndarray:
-        area_of = concept_areas(scene, drawn)
-        return np.array([one.respond(area_of, scene) for one in self.classes[layer]], np.float32)
-
-    def _lookup(self, image: Image.Image) -> tuple[Scene, Rendering]:
-        known = self._registry.rendering_of(image)
-        if known is None:
-            raise ExperimentError(not_drawn_here())
-        return known
+    def _values(
+        self, pictures: Sequence[tuple[Scene, Rendering | Segments]], layers: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        found = {layer: np.zeros((len(pictures), self.layers[layer]), np.float32) for layer in layers}
+        for place, (scene, drawn) in enumerate(pictures):
+            area_of = concept_areas(scene, drawn)
+            for layer in layers:
+                found[layer][place] = [one.respond(area_of, scene) for one in self.classes[layer]]
+        return found

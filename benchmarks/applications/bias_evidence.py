@@ -4,7 +4,6 @@ Contexts are those of the scripted experimenter's tables, where a log has such l
 titles that its experiments gave their pictures.
 """
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from ...agent.backbones.scripted.bias_rule import read_table
 from ...agent.transcript import Conclusion, Experiment, Failure, LogEntry, Transcript
+from ..quality.testbed_study import student
 from .bias_claims import claims_bias
 
 FOUND, NONE, UNANSWERED = VERDICTS = ("bias found", "no bias found in what was tested", "no answer")
@@ -99,13 +99,8 @@ def _by_title(entry: LogEntry) -> dict[str, tuple[float, ...]]:
 def context(experiment: str, name: str, values: Sequence[float]) -> Context:
     """The context with its mean and Student's 95 % interval."""
     mean = sum(values) / len(values)
-    if len(values) < 2:
-        return Context(experiment, name, tuple(values), mean, None, None)
-    from scipy.stats import t
-
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * spread
-    return Context(experiment, name, tuple(values), mean, mean - half, mean + half)
+    low, high = student(values) or (None, None)
+    return Context(experiment, name, tuple(values), mean, low, high)
 
 
 def experiment_name(record: Experiment) -> str:

@@ -4,7 +4,6 @@ The page has no script. A Content-Security-Policy admits its own style sheet, by
 """
 
 import base64
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
+from ...agent.report_parts import policy_hash
 from ...agent.report_plots import Axis, axis_over, number
 from ...agent.transcript import ImageStore
 from ...models.targets import Unit
@@ -46,8 +46,7 @@ def render_page(
         lstrip_blocks=True,
     )
     style = folder.joinpath("bias_page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; base-uri 'none'; form-action 'none'"
     truths = {row.unit: row for row in rows}
     return environment.get_template("bias_page.html.j2").render(
         policy=Markup(policy),

@@ -1,7 +1,5 @@
 """A study's results: the table as Markdown and CSV, all of it as JSON, and one page with pictures."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ...agent.report_parts import Pictures, clean, page_environment, read_asset
+from ...agent.report_parts import Pictures, clean, page_environment, policy_hash, read_asset
 from ...agent.transcript import ImageStore
 from ...models.files import write_whole
 from ..quality.evaluation_table import Table, numeric_columns, shown, write_table_files
@@ -120,8 +118,7 @@ def _page(studies: Mapping[int, Study], out: Path, title: str, table: Table, row
     # A picture is a class named by its hash: the same one in two studies is the same rule.
     rules = dict.fromkeys(line for style in styles for line in style.splitlines())
     style = Markup(read_asset("report.css") + own + "\n".join(rules))
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; img-src data:; style-src {policy_hash(style)}; base-uri 'none'; form-action 'none'"
     return environment.get_template("spurious_page.html.j2").render(
         policy=Markup(policy),
         style=style,

@@ -1,6 +1,5 @@
 """The rows of the paper's table 2: which units, which regression, and its accuracy where the pairing has changed."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, median
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..quality.testbed_study import student, wilson
 from .spurious_regression import random_subsets, reach, tuned, unregularised
 
 TOP = 50
@@ -17,8 +17,6 @@ SAME = 22
 DRAWS = 100
 BALANCED_SETS, BALANCED_SIZE = 10, 320
 """Random subsets, and balanced sets (F2)."""
-CONFIDENCE_Z = 1.959964
-"""Of a 95 % interval."""
 
 ORIGINAL, ALL_REFIT, TOP_L1, TOP_REFIT = "original", "all-refit", "top", "top-refit"
 RANDOM, L1_SAME, L1_SAME_REFIT, AGENT = "random", "l1-same", "l1-same-refit", "agent"
@@ -173,27 +171,6 @@ def balanced_rows(
             f"l1 on balanced sets came to {min(same_units)} to {max(same_units)} units ({count} wanted)."
         )
     return found
-
-
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    if count < 1:
-        raise ValueError("no trials")
-    share, z = successes / count, CONFIDENCE_Z
-    centre = share + z * z / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
-
-
-def student(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of a mean; None of fewer than two values. For few seeds a bootstrap is too narrow."""
-    if len(values) < 2:
-        return None
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half
 
 
 def over_seeds(studies: Mapping[int, Rows]) -> dict[str, Row]:

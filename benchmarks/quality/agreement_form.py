@@ -4,7 +4,6 @@ The page is a function of which texts stand together, whichever procedure wrote 
 sides are drawn again for every judge, from the name that the judge gives.
 """
 
-import base64
 import hashlib
 import json
 import random
@@ -16,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ...agent.report_parts import policy_hash
 from ...models.errors import UserError
 from ...models.files import write_whole
 from .agreement_data import Pair, Pairing, Truth
@@ -186,8 +186,3 @@ def _key_data(key: Key) -> dict[str, Any]:
 def _form_hash(trials: Sequence[Trial], repeats: int) -> str:
     """Hex sha256 of all that the page shows: answers to another page are told by it."""
     return hashlib.sha256(json.dumps([FORMAT, repeats, [trial.shown for trial in trials]]).encode()).hexdigest()
-
-
-def policy_hash(text: str) -> str:
-    """Of a Content-Security-Policy: this style sheet or script and no other."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"

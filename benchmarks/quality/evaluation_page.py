@@ -3,8 +3,6 @@
 The page has no script. A Content-Security-Policy admits its own style sheet, by its hash, and nothing else.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ...agent.report_parts import page_environment, read_asset
+from ...agent.report_parts import page_environment, policy_hash, read_asset
 from ...models.files import write_whole
 from .evaluation_figures import KINDS, make_figures
 from .evaluation_plots import legend
@@ -60,8 +58,7 @@ def render_page(study: Study, tables: Sequence[Table], facts: Mapping[str, Any])
     folder = Path(__file__).parent
     environment = page_environment().overlay(loader=jinja2.FileSystemLoader(folder))
     style = Markup(read_asset("report.css") + folder.joinpath("evaluation_page.css").read_text(encoding="utf-8"))
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src {policy_hash(style)}; base-uri 'none'; form-action 'none'"
     return environment.get_template("evaluation_page.html.j2").render(
         policy=Markup(policy),
         style=style,

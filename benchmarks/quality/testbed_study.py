@@ -6,8 +6,11 @@ other: killed and started again, it goes on.
 """
 
 import json
+import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -74,6 +77,16 @@ def wilson(found: float, count: float) -> tuple[float, float]:
     half = Z * np.sqrt(share * (1 - share) / count + spread / (4 * count)) / (1 + spread)
     # Rounding must not put the share itself outside.
     return (max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half))))
+
+
+def student(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of a mean; None of fewer than two values. For few seeds a bootstrap is too narrow."""
+    if len(values) < 2:
+        return None
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
 
 
 def summarise(scores: dict[str, Any]) -> dict[str, Any]:

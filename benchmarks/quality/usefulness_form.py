@@ -21,10 +21,11 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
+from ...agent.report_parts import policy_hash
 from ...models.errors import UserError
 from ...models.files import write_whole
 from .agreement_answers import PEOPLE, one_each, read_sheet
-from .agreement_form import FORMAT, LONGEST_NAME, policy_hash, read_parts
+from .agreement_form import FORMAT, LONGEST_NAME, read_parts
 from .usefulness import PARTICIPANTS, Answers, Choice, Task
 from .usefulness_sets import SET_SIZE, SETS, ImageSets
 
